@@ -1,0 +1,75 @@
+// CMuninn: the byte kernels of Muninn. Content-defined chunking, keyed XXH3-128 fingerprints and LZ4 blocks.
+//
+// No function here allocates, does I/O, or keeps state of its own: every byte that it touches belongs to the
+// caller. All functions are safe to call from many threads at once. Malformed input is refused, never trusted.
+#ifndef CMUNINN_H
+#define CMUNINN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- Chunking ------------------------------------------------------------------------------------------------
+
+/// Bytes that decide whether a position is a cut: the rolling hash is a function of the last MN_WINDOW bytes alone.
+#define MN_WINDOW 64
+
+/// Sizes of a repository's chunks, in bytes: MN_WINDOW <= minimum < average < maximum <= 16 MiB.
+typedef struct {
+  uint32_t minimum;
+  uint32_t average;
+  uint32_t maximum;
+} mn_chunk_sizes;
+
+/// Whether the sizes can be used with mn_chunk_next.
+bool mn_chunk_sizes_valid(mn_chunk_sizes sizes);
+
+/// Length in bytes of the chunk that begins at data[0], when `length` bytes follow.
+/// Returns `length` itself where length <= minimum. Looks at no more than sizes.maximum bytes, so that a caller who
+/// streams needs to have sizes.maximum bytes at hand or the end of the stream.
+/// The cut places depend on the content and the sizes only; every kernel returns the same.
+size_t mn_chunk_next(mn_chunk_sizes sizes, const uint8_t *data, size_t length);
+
+// ---- Fingerprints --------------------------------------------------------------------------------------------
+
+/// Bytes of a repository's fingerprint secret.
+#define MN_SECRET_SIZE 192
+
+typedef struct {
+  uint64_t low;
+  uint64_t high;
+} mn_fingerprint;
+
+/// XXH3-128 of `length` bytes keyed with a secret of MN_SECRET_SIZE bytes.
+mn_fingerprint mn_fingerprint_of(const uint8_t *secret, const uint8_t *data, size_t length);
+
+/// XXH3-64, unkeyed: the checksum of stored bytes.
+uint64_t mn_checksum(const uint8_t *data, size_t length);
+
+// ---- Blocks --------------------------------------------------------------------------------------------------
+
+/// The largest size, in bytes, that mn_compress can need for `length` bytes; 0 where length is over 0x7E000000.
+size_t mn_compress_bound(size_t length);
+
+/// Compresses into an LZ4 block. `level` 1 is LZ4's fast method; 3 to 12 are LZ4-HC's levels.
+/// `scratch` is working memory of mn_compress_scratch_size(level) bytes, aligned to 16.
+/// Returns the compressed size, or 0 where it does not fit into `capacity`.
+size_t mn_compress(const uint8_t *source, size_t length, uint8_t *target, size_t capacity, int level,
+                   void *scratch);
+
+/// Bytes of working memory that mn_compress needs at `level`.
+size_t mn_compress_scratch_size(int level);
+
+/// Decompresses an LZ4 block of exactly `length` stored bytes into exactly `expected` bytes.
+/// Returns false where the block is malformed or decodes to another size; never writes outside `target`.
+bool mn_decompress(const uint8_t *source, size_t length, uint8_t *target, size_t expected);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,122 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One set of rules for every Swift target: language mode 6 and no warning is let through.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+var dependencies: [Package.Dependency] = [
+  .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+  .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+  .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+  .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+  .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+  .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+  .package(
+    url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+  .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+]
+// The documentation plugin is for `make docs` alone; a package that depends on ours never loads it.
+if Context.environment["MUNINN_DOCS"] != nil {
+  dependencies.append(
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", exact: "1.5.0"))
+}
+
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+  name: "muninn",
+  products: [
+    .library(name: "Muninn", targets: ["Muninn"]),
+    .executable(name: "muninn", targets: ["MuninnCommand"]),
+    .executable(name: "muninn-bench", targets: ["MuninnBench"]),
+  ],
+  dependencies: dependencies,
+  targets: [
+    .target(
+      name: "CMuninn",
+      path: "CSupport",
+      cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")],
+      linkerSettings: [.linkedLibrary("lz4")]),
+    .target(name: "MuninnFormat", dependencies: ["CMuninn", crypto], swiftSettings: strict),
+    .target(name: "MuninnDisk", dependencies: [system], swiftSettings: strict),
+    .target(
+      name: "MuninnStore",
+      dependencies: ["CMuninn", "MuninnFormat", "MuninnDisk", crypto],
+      swiftSettings: strict),
+    .target(
+      name: "MuninnPipeline",
+      dependencies: ["CMuninn", "MuninnFormat", "MuninnDisk", "MuninnStore"],
+      swiftSettings: strict),
+    .target(
+      name: "Muninn",
+      dependencies: ["MuninnFormat", "MuninnDisk", "MuninnStore", "MuninnPipeline"],
+      swiftSettings: strict),
+    .target(
+      name: "MuninnServer",
+      dependencies: [
+        "Muninn", logging,
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "MuninnCommand",
+      dependencies: ["Muninn", "MuninnServer", argumentParser, logging],
+      path: "Sources/muninn-cli",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "MuninnBench",
+      dependencies: [
+        "CMuninn", "MuninnFormat", "MuninnDisk", "MuninnStore", "MuninnPipeline", "Muninn",
+        argumentParser, crypto,
+      ],
+      path: "Benchmarks/muninn-bench",
+      swiftSettings: strict),
+    .target(
+      name: "MuninnTestSupport",
+      dependencies: ["MuninnDisk", "MuninnFormat"],
+      path: "Tests/MuninnTestSupport",
+      swiftSettings: strict),
+    .testTarget(
+      name: "CMuninnTests", dependencies: ["CMuninn", "MuninnTestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MuninnFormatTests", dependencies: ["MuninnFormat", "MuninnTestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MuninnDiskTests", dependencies: ["MuninnDisk", "MuninnTestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MuninnStoreTests",
+      dependencies: ["MuninnStore", "MuninnFormat", "MuninnDisk", "MuninnTestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MuninnPipelineTests",
+      dependencies: [
+        "MuninnPipeline", "MuninnStore", "MuninnFormat", "MuninnDisk", "MuninnTestSupport",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MuninnTests", dependencies: ["Muninn", "MuninnTestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "MuninnServerTests",
+      dependencies: [
+        "MuninnServer", "Muninn", "MuninnTestSupport",
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+      ],
+      swiftSettings: strict),
+    .testTarget(name: "TidyTests", dependencies: ["MuninnTestSupport"], swiftSettings: strict),
+  ]
+)

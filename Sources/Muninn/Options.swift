@@ -1,0 +1,80 @@
+/// How a repository is made.
+public struct CreateOptions: Sendable {
+  /// Average chunk size in bytes; nil takes the measured default. The minimum and maximum follow from it.
+  public var averageChunkSize: UInt32?
+  /// Whether several file systems of a server may use the repository.
+  public var isShared: Bool = false
+
+  public init() {}
+}
+
+/// How a repository is opened.
+public struct OpenOptions: Sendable {
+  /// Where this machine remembers what it has seen; nil takes `$XDG_STATE_HOME/muninn`.
+  public var stateDirectory: String?
+
+  public init(stateDirectory: String? = nil) {
+    self.stateDirectory = stateDirectory
+  }
+}
+
+/// Which snapshot is meant.
+public enum SnapshotSelector: Sendable, Equatable {
+  /// The newest one, or the newest of a file system.
+  case latest(fileSystemID: String? = nil)
+  /// An id or an unambiguous prefix of one.
+  case id(String)
+  /// The newest one at or before a time, in seconds since 1970, UTC.
+  case at(seconds: Double, fileSystemID: String? = nil)
+}
+
+/// What to back up, and how.
+public struct BackupRequest: Sendable {
+  /// Source paths. One directory becomes the snapshot's root; several keep their absolute paths.
+  public var paths: [String]
+  /// Read every byte again instead of trusting inode, size, mtime and ctime of unchanged files.
+  public var isFull: Bool = false
+  public var tags: [String] = []
+  /// Patterns in gitignore syntax, matched below each source path.
+  public var excludes: [String] = []
+  /// A server's file system: decides the parent snapshot instead of host and paths.
+  public var fileSystemID: String?
+  public var fileSystemName: String?
+  /// Stored in the snapshot as it is.
+  public var document: String?
+  /// Where this source's index lies; nil takes the state directory.
+  public var indexDirectory: String?
+  /// Threads that read, chunk and compress; nil takes the number of cores.
+  public var threads: Int?
+
+  public init(paths: [String]) {
+    self.paths = paths
+  }
+}
+
+/// What to restore, and where to.
+public struct RestoreRequest: Sendable {
+  public var snapshot: SnapshotSelector
+  /// A directory that is absent or empty.
+  public var target: String
+  /// Paths below the snapshot's root; empty means everything.
+  public var paths: [String] = []
+  /// Lay files out in path order in preallocated contiguous extents.
+  public var defragment: Bool = false
+  /// Where the restored tree's index is written, so that its next backup reads nothing; nil takes the state directory.
+  public var indexDirectory: String?
+  /// Where the restore's journal is kept; nil takes the state directory.
+  public var journalDirectory: String?
+  public var threads: Int?
+
+  public init(snapshot: SnapshotSelector, target: String) {
+    self.snapshot = snapshot
+    self.target = target
+  }
+}
+
+public struct CheckOptions: Sendable {
+  /// Read and verify every byte, not only the structure.
+  public var readData: Bool = false
+  public init(readData: Bool = false) { self.readData = readData }
+}

@@ -1,0 +1,115 @@
+/// A path, or an object of the repository, and what went wrong there.
+public struct PathProblem: Sendable, Codable, Equatable {
+  public let path: String
+  public let message: String
+
+  public init(path: String, message: String) {
+    self.path = path
+    self.message = message
+  }
+}
+
+public struct BackupReport: Sendable, Codable {
+  public let snapshot: Snapshot
+  public let seconds: Double
+  /// Paths that could not be read, in path order, at most 1,000 of them; the count is in the statistics.
+  public let problems: [PathProblem]
+
+  public init(snapshot: Snapshot, seconds: Double, problems: [PathProblem]) {
+    self.snapshot = snapshot
+    self.seconds = seconds
+    self.problems = problems
+  }
+}
+
+public struct RestoreReport: Sendable, Codable {
+  public let snapshot: String
+  public let seconds: Double
+  public let entries: UInt64
+  public let files: UInt64
+  public let bytes: UInt64
+  public let containersRead: UInt64
+  public let containerBytesRead: UInt64
+  /// Extents of all restored files as the file system reports them, where it was asked to defragment.
+  public let extents: UInt64?
+  public let problems: [PathProblem]
+  /// How many problems there were in all.
+  public let problemCount: UInt64
+
+  public init(
+    snapshot: String, seconds: Double, entries: UInt64, files: UInt64, bytes: UInt64,
+    containersRead: UInt64, containerBytesRead: UInt64, extents: UInt64?, problems: [PathProblem],
+    problemCount: UInt64
+  ) {
+    self.snapshot = snapshot
+    self.seconds = seconds
+    self.entries = entries
+    self.files = files
+    self.bytes = bytes
+    self.containersRead = containersRead
+    self.containerBytesRead = containerBytesRead
+    self.extents = extents
+    self.problems = problems
+    self.problemCount = problemCount
+  }
+}
+
+public struct CheckReport: Sendable, Codable {
+  public let snapshots: UInt64
+  public let containers: UInt64
+  public let chunks: UInt64
+  public let bytesRead: UInt64
+  public let seconds: Double
+  /// Empty where all is well. `path` names the object, or snapshot and path that the damage touches.
+  public let problems: [PathProblem]
+  public var isClean: Bool { problems.isEmpty }
+
+  public init(
+    snapshots: UInt64, containers: UInt64, chunks: UInt64, bytesRead: UInt64, seconds: Double,
+    problems: [PathProblem]
+  ) {
+    self.snapshots = snapshots
+    self.containers = containers
+    self.chunks = chunks
+    self.bytesRead = bytesRead
+    self.seconds = seconds
+    self.problems = problems
+  }
+}
+
+public struct RepositoryStatistics: Sendable, Codable {
+  public let repositoryID: String
+  public let formatVersion: UInt32
+  public let isEncrypted: Bool
+  public let snapshots: UInt64
+  public let containers: UInt64
+  public let chunks: UInt64
+  /// Content bytes of all unique chunks, before compression.
+  public let uniqueBytes: UInt64
+  /// Bytes of all live containers.
+  public let containerBytes: UInt64
+  public let segmentBytes: UInt64
+  public let journalRecords: UInt64
+  public let journalBytes: UInt64
+  /// Content bytes of all snapshots, as if each were kept alone.
+  public let logicalBytes: UInt64
+
+  public init(
+    repositoryID: String, formatVersion: UInt32, isEncrypted: Bool, snapshots: UInt64,
+    containers: UInt64, chunks: UInt64, uniqueBytes: UInt64, containerBytes: UInt64,
+    segmentBytes: UInt64, journalRecords: UInt64, journalBytes: UInt64, logicalBytes: UInt64
+  ) {
+    self.repositoryID = repositoryID
+    self.formatVersion = formatVersion
+    self.isEncrypted = isEncrypted
+    self.snapshots = snapshots
+    self.containers = containers
+    self.chunks = chunks
+    self.uniqueBytes = uniqueBytes
+    self.containerBytes = containerBytes
+    self.segmentBytes = segmentBytes
+    self.journalRecords = journalRecords
+    self.journalBytes = journalBytes
+    self.logicalBytes = logicalBytes
+  }
+}

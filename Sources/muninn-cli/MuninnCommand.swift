@@ -1,0 +1,2 @@
+@main
+struct MuninnCommand { static func main() {} }
