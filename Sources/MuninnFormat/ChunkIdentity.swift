@@ -1,0 +1,107 @@
+internal import CMuninn
+internal import Crypto
+
+/// 128 bits as two words.
+package struct Pair128: Hashable, Sendable {
+  package let low: UInt64
+  package let high: UInt64
+
+  package init(low: UInt64, high: UInt64) {
+    self.low = low
+    self.high = high
+  }
+}
+
+/// What makes two chunks equal: fingerprint and tag both match.
+///
+/// The fingerprint is XXH3-128 keyed with the repository's secret. It is fast, and not safe against a crafted input:
+/// the tag, a keyed universal hash (GMAC), is what an attacker who does not hold the key cannot collide.
+package struct ChunkIdentity: Hashable, Sendable {
+  package let fingerprint: Pair128
+  package let tag: Pair128
+
+  package static let byteCount = 32
+
+  package init(fingerprint: Pair128, tag: Pair128) {
+    self.fingerprint = fingerprint
+    self.tag = tag
+  }
+}
+
+/// Where a chunk lies: a container, and the chunk's ordinal in the container's directory.
+package struct ChunkLocation: Hashable, Sendable {
+  package let container: Identifier
+  package let slot: UInt32
+
+  package init(container: Identifier, slot: UInt32) {
+    self.container = container
+    self.slot = slot
+  }
+}
+
+/// A chunk as a manifest names it. The location is a hint: where it is stale, the index knows the present one.
+package struct ChunkReference: Hashable, Sendable {
+  package let identity: ChunkIdentity
+  /// Bytes of the chunk, not compressed.
+  package let length: UInt32
+  package let location: ChunkLocation
+
+  package init(identity: ChunkIdentity, length: UInt32, location: ChunkLocation) {
+    self.identity = identity
+    self.length = length
+    self.location = location
+  }
+}
+
+/// Computes identities with one repository's secrets.
+package struct Identifying: Sendable {
+  private let secret: [UInt8]
+  private let tagKey: SymmetricKey
+  private let nonce: AES.GCM.Nonce
+
+  /// `secret` has 192 bytes, `tagKey` 32.
+  package init(secret: [UInt8], tagKey: [UInt8]) throws(FormatError) {
+    guard secret.count == Int(MN_SECRET_SIZE), tagKey.count == 32 else {
+      throw FormatError(.invalidValue, "secrets of \(secret.count) and \(tagKey.count) bytes")
+    }
+    self.secret = secret
+    self.tagKey = SymmetricKey(data: tagKey)
+    // One fixed nonce turns GMAC into a keyed universal hash plus a constant: tags are compared, never shown to
+    // whom the key is hidden from, so that nothing is signed with it.
+    do {
+      nonce = try AES.GCM.Nonce(data: [UInt8](repeating: 0, count: 12))
+    } catch {
+      throw FormatError(.invalidValue, "a nonce of 12 bytes was refused")
+    }
+  }
+
+  package func identity(of chunk: UnsafeRawBufferPointer) -> ChunkIdentity {
+    ChunkIdentity(fingerprint: fingerprint(of: chunk), tag: tag(of: chunk))
+  }
+
+  package func fingerprint(of chunk: UnsafeRawBufferPointer) -> Pair128 {
+    let data = chunk.bindMemory(to: UInt8.self)
+    let value = secret.withUnsafeBufferPointer {
+      mn_fingerprint_of($0.baseAddress, data.baseAddress, data.count)
+    }
+    return Pair128(low: value.low, high: value.high)
+  }
+
+  package func tag(of chunk: UnsafeRawBufferPointer) -> Pair128 {
+    // Sealing fails for inputs over 64 GiB alone; a chunk is at most 16 MiB, and a tag of zeros would only cost a
+    // duplicate, never join two chunks: both sides are compared with the fingerprint as well.
+    guard
+      let box = try? AES.GCM.seal(
+        [UInt8](), using: tagKey, nonce: nonce, authenticating: chunk)
+    else { return Pair128(low: 0, high: 0) }
+    var words: (UInt64, UInt64) = (0, 0)
+    withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: box.tag) }
+    return Pair128(low: UInt64(littleEndian: words.0), high: UInt64(littleEndian: words.1))
+  }
+}
+
+/// XXH3-64, unkeyed: tells damage from what was written, to whoever has no key too.
+package func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+  let data = bytes.bindMemory(to: UInt8.self)
+  return mn_checksum(data.baseAddress, data.count)
+}

@@ -1,0 +1,105 @@
+/// What kind of object a file of the repository is.
+package enum ObjectKind: UInt8, Sendable, CaseIterable {
+  case repository = 1
+  case dataContainer = 2
+  case manifestContainer = 3
+  case segment = 4
+  case record = 5
+  case keySlot = 6
+  case session = 7
+}
+
+/// How an object's payload is protected.
+package enum CipherSuite: UInt8, Sendable {
+  case none = 0
+  /// AES-256-GCM under a subkey per object (HKDF-SHA-256 of the master key and the object's salt).
+  case aes256gcm = 1
+}
+
+/// The first 128 bytes of every object, in the clear.
+///
+/// | offset | bytes | field |
+/// |---|---|---|
+/// | 0 | 8 | magic `MUNINN` 0D 0A |
+/// | 8 | 2 | format version |
+/// | 10 | 1 | kind |
+/// | 11 | 1 | cipher suite |
+/// | 12 | 4 | zero |
+/// | 16 | 16 | repository id |
+/// | 32 | 16 | object id |
+/// | 48 | 32 | salt; zeros where the suite is none |
+/// | 80 | 40 | key area; zeros here |
+/// | 120 | 8 | XXH3-64 of the 120 bytes before |
+package struct Envelope: Sendable, Equatable {
+  package static let byteCount = 128
+  package static let magic: [UInt8] = [0x4D, 0x55, 0x4E, 0x49, 0x4E, 0x4E, 0x0D, 0x0A]
+  package static let saltByteCount = 32
+
+  package let kind: ObjectKind
+  package let suite: CipherSuite
+  package let repository: Identifier
+  package let object: Identifier
+  package let salt: [UInt8]
+
+  package init(
+    kind: ObjectKind, suite: CipherSuite, repository: Identifier, object: Identifier,
+    salt: [UInt8] = [UInt8](repeating: 0, count: Envelope.saltByteCount)
+  ) {
+    self.kind = kind
+    self.suite = suite
+    self.repository = repository
+    self.object = object
+    self.salt = salt
+  }
+
+  package func encoded() -> [UInt8] {
+    var writer = ByteWriter(reserving: Envelope.byteCount)
+    writer.raw(Envelope.magic)
+    writer.integer(formatVersion)
+    writer.byte(kind.rawValue)
+    writer.byte(suite.rawValue)
+    writer.integer(UInt32(0))
+    writer.identifier(repository)
+    writer.identifier(object)
+    writer.raw(salt)
+    writer.raw([UInt8](repeating: 0, count: 40))
+    writer.integer(writer.bytes.withUnsafeBytes { checksum($0) })
+    return writer.bytes
+  }
+
+  package init(decoding bytes: UnsafeRawBufferPointer) throws(FormatError) {
+    guard bytes.count >= Envelope.byteCount else {
+      throw FormatError(.truncated, "\(bytes.count) bytes where an object begins with 128")
+    }
+    let head = UnsafeRawBufferPointer(rebasing: bytes[..<Envelope.byteCount])
+    var reader = ByteReader(head)
+    guard try reader.array(8) == Envelope.magic else {
+      throw FormatError(.wrongKind, "it does not begin as an object of Muninn does")
+    }
+    let version = try reader.integer(UInt16.self)
+    guard version == formatVersion else {
+      throw FormatError(
+        .unsupportedVersion,
+        "format version \(version) is not one that this build reads (\(formatVersion)): "
+          + "use a newer build")
+    }
+    let covered = UnsafeRawBufferPointer(rebasing: head[..<120])
+    let stored = UInt64(littleEndian: head.loadUnaligned(fromByteOffset: 120, as: UInt64.self))
+    guard checksum(covered) == stored else {
+      throw FormatError(.checksumMismatch, "the object's header is damaged (checksum)")
+    }
+    let rawKind = try reader.byte()
+    let rawSuite = try reader.byte()
+    guard let kind = ObjectKind(rawValue: rawKind), let suite = CipherSuite(rawValue: rawSuite),
+      try reader.integer(UInt32.self) == 0
+    else {
+      throw FormatError(
+        .unsupportedVersion, "object kind \(rawKind), cipher suite \(rawSuite): use a newer build")
+    }
+    self.kind = kind
+    self.suite = suite
+    repository = try reader.identifier()
+    object = try reader.identifier()
+    salt = try reader.array(Envelope.saltByteCount)
+  }
+}
