@@ -1,0 +1,35 @@
+# What a developer runs. Every target installs the packages that it needs where apt can.
+SWIFT ?= swift
+# More options for every build, such as BUILD_FLAGS="-j 2".
+BUILD_FLAGS ?=
+
+.PHONY: build test lint demo bench docs packages clean
+.NOTPARALLEL:
+
+build: packages
+	$(SWIFT) build -c release --product muninn $(BUILD_FLAGS)
+
+# Everything that has to hold before a change is merged; Tests/run.sh lists the stages.
+test:
+	bash Tests/run.sh
+
+lint:
+	bash Tests/lint.sh
+
+# A server, a copy of this machine's own /usr, full and incremental backup, two restores, the proof.
+demo:
+	bash Tests/demo.sh
+
+bench: packages
+	$(SWIFT) build -c release --product muninn-bench $(BUILD_FLAGS)
+	"$$($(SWIFT) build -c release --show-bin-path)/muninn-bench" $(BENCH)
+
+docs: packages
+	MUNINN_DOCS=1 $(SWIFT) package --scratch-path .build-docs generate-documentation \
+		--target Muninn --warnings-as-errors
+
+packages:
+	bash Tests/packages.sh build
+
+clean:
+	rm -rf .build .build-docs
