@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# An incremental backup of an unchanged tree opens directories and nothing else of the source.
+# usage: unchanged.sh [short]    MUNINN=binary; see prelude.sh
+. "$(dirname "${BASH_SOURCE[0]}")/prelude.sh"
+case ${1:-} in
+  short) copy_of_usr "$scratch/tree" 10000000 20000000 1000 ;;
+  *) copy_of_usr "$scratch/tree" 300000000 600000000 10000 ;;
+esac
+tree=$scratch/tree repository=$scratch/repository
+# A file whose change time is this very moment cannot be told from one that is being written.
+sleep 1.1
+"$muninn" init "$repository" >/dev/null
+"$muninn" backup "$repository" "$tree" >/dev/null
+
+# trace COMMAND...: the paths below the tree that it opened, directories left out. -y writes the path of the descriptor that
+# an open returned; one that the flags say is a directory (or that only names a path) reads no file.
+opened_files() {
+  strace -f -y -qq -s 4096 -e trace=open,openat,openat2 -o "$scratch/trace" "$@" >"$scratch/log" 2>&1 \
+    || fail "backup under strace: $(tail -5 "$scratch/log")"
+  grep -F "= " "$scratch/trace" | grep -F "<$tree" >"$scratch/opened" || true
+  grep -vc -e O_DIRECTORY "$scratch/opened" || true
+}
+
+# First that the trace sees what it looks for.
+files=$(find "$tree" -type f | wc -l)
+seen=$(opened_files "$muninn" backup "$repository" "$tree" --full)
+[[ $seen -ge $((files / 2)) ]] || fail "a full backup of $files files shows only $seen opens: the trace is blind"
+
+seen=$(opened_files "$muninn" backup "$repository" "$tree")
+[[ $seen == 0 ]] || fail "opened: $(grep -v O_DIRECTORY "$scratch/opened" | head -5)"
+directories=$(wc -l <"$scratch/opened")
+restores_to "$repository" "$(newest_snapshot "$repository")" "$tree"
+echo "unchanged tree of $files files: no file opened, $directories directories read"
