@@ -49,7 +49,11 @@ let package = Package(
       cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")],
       linkerSettings: [.linkedLibrary("lz4")]),
     .target(name: "MuninnFormat", dependencies: ["CMuninn", crypto], swiftSettings: strict),
-    .target(name: "MuninnDisk", dependencies: [system], swiftSettings: strict),
+    .target(
+      name: "CMuninnSystem",
+      cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")]),
+    .target(
+      name: "MuninnDisk", dependencies: ["CMuninnSystem", system], swiftSettings: strict),
     .target(
       name: "MuninnStore",
       dependencies: ["CMuninn", "MuninnFormat", "MuninnDisk", crypto],
