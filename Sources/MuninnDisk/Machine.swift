@@ -1,0 +1,56 @@
+import CMuninnSystem
+import Glibc
+
+/// Facts about the machine and the process.
+package enum Machine {
+  /// The processors that this process may run on, at least 1.
+  package static let coreCount = Int(max(1, muninn_processor_count()))
+
+  /// "localhost" where the system names none.
+  package static func hostName() -> String {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+    let host = String(
+      decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return host.isEmpty ? "localhost" : host
+  }
+
+  /// The name of the effective user, or the number as text where it has none.
+  package static func userName() -> String {
+    let name = NameCache.userName(geteuid())
+    return name.isEmpty ? String(geteuid()) : String(decoding: name, as: UTF8.self)
+  }
+
+  /// Since 1970, CLOCK_REALTIME: for people; never to decide about safety.
+  package static func nowNanoseconds() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+  }
+
+  /// Since some moment in the past, CLOCK_MONOTONIC: for durations.
+  package static func monotonicNanoseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+
+  /// From the kernel's generator, fit for keys.
+  package static func randomBytes(_ count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      let bytes = UnsafeMutableRawBufferPointer(buffer)
+      var filled = 0
+      while filled < count {
+        let part = UnsafeMutableRawBufferPointer(rebasing: bytes[filled...])
+        let got = part.baseAddress.map { start in
+          SystemCall.shim { muninn_random(start, part.count) }
+        }
+        guard let got, got > 0 else { preconditionFailure("the kernel gives no random bytes") }
+        filled += got
+      }
+      initialized = count
+    }
+  }
+
+  package static func processID() -> Int32 { getpid() }
+}

@@ -1,0 +1,140 @@
+import Glibc
+
+/// A repository in a directory. Directories have mode 0700 and files 0600, whatever the umask.
+///
+/// Opening, reading and listing write nothing, so a repository that is read-only for this user or
+/// mounted so can be read.
+package final class LocalStorage: Storage {
+  /// Open files kept for ranged reads.
+  private static let cachedDescriptorCount = 64
+  /// Smaller objects are read, not mapped: that costs less than the page faults.
+  private static let minimumMappedByteCount = 64 << 10
+
+  let root: RootDirectory
+  let directories: DirectoryLedger
+  let newFiles: NewFileMaker
+  let descriptors: DescriptorCache
+
+  /// Opens an existing directory, or with `create` makes it and those above it where missing.
+  /// `usesNamelessFiles` false is for tests of what happens where O_TMPFILE is missing.
+  package init(
+    path: String, create: Bool, usesNamelessFiles: Bool = true
+  ) throws(DiskError) {
+    root = try RootDirectory(path: path, create: create)
+    directories = DirectoryLedger(root: root)
+    newFiles = NewFileMaker(root: root, usesNameless: usesNamelessFiles)
+    descriptors = DescriptorCache(capacity: Self.cachedDescriptorCount)
+  }
+
+  package var location: String { root.path }
+
+  func path(of name: String) -> String { root.path(of: name) }
+
+  package func read(
+    _ name: String, maximumByteCount: Int
+  ) throws(DiskError) -> [UInt8] {
+    try ObjectName.check(name, operation: "read")
+    let object = try root.openObject(name)
+    guard object.size <= UInt64(max(0, maximumByteCount)) else {
+      throw SystemCall.failure(EFBIG, "read", path(of: name))
+    }
+    var failure: DiskError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: Int(object.size)) { buffer, initialized in
+      do throws(DiskError) {
+        initialized = try FileCalls.read(
+          object.descriptor, at: 0, into: UnsafeMutableRawBufferPointer(buffer),
+          path: path(of: name))
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  package func read(
+    _ name: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(DiskError) -> Int {
+    let entry = try descriptors.entry(for: name) { () throws(DiskError) -> OpenObject in
+      try ObjectName.check(name, operation: "read")
+      return try root.openObject(name)
+    }
+    return try FileCalls.read(
+      entry.object.descriptor, at: offset, into: buffer, path: path(of: name))
+  }
+
+  package func size(of name: String) throws(DiskError) -> UInt64 {
+    try ObjectName.check(name, operation: "statx")
+    guard let size = try root.objectSize(name) else {
+      throw SystemCall.failure(ENOENT, "statx", path(of: name))
+    }
+    return size
+  }
+
+  package func map(_ name: String) throws(DiskError) -> MappedObject {
+    try ObjectName.check(name, operation: "mmap")
+    let object = try root.openObject(name)
+    guard let byteCount = Int(exactly: object.size) else {
+      throw SystemCall.failure(EFBIG, "mmap", path(of: name))
+    }
+    if byteCount >= Self.minimumMappedByteCount {
+      return try MappedObject(
+        mapping: object.descriptor, byteCount: byteCount, path: { path(of: name) })
+    }
+    let copy = UnsafeMutableRawPointer.allocate(
+      byteCount: max(byteCount, 1), alignment: Buffer.alignment)
+    do throws(DiskError) {
+      let count = try FileCalls.read(
+        object.descriptor, at: 0,
+        into: UnsafeMutableRawBufferPointer(start: copy, count: byteCount),
+        path: path(of: name))
+      return MappedObject(adopting: copy, byteCount: count)
+    } catch {
+      copy.deallocate()
+      throw error
+    }
+  }
+
+  package func freeByteCount() throws(DiskError) -> UInt64? {
+    try FileCalls.freeBytes(of: root.descriptor, path: root.path)
+  }
+
+  package func list(_ prefix: String) throws(DiskError) -> [StoredObject] {
+    var pending = [try ObjectName.checkedPrefix(prefix)]
+    var objects: [StoredObject] = []
+    while let directory = pending.popLast() {
+      try list(directory, into: &objects, directories: &pending)
+    }
+    objects.sort { $0.name < $1.name }
+    return objects
+  }
+
+  /// Lists one directory. What vanishes meanwhile is left out, and so is what can be no object.
+  private func list(
+    _ directory: String, into objects: inout [StoredObject], directories: inout [String]
+  ) throws(DiskError) {
+    let file: OpenFile
+    do throws(DiskError) {
+      file = try root.openDirectory(directory)
+    } catch {
+      if RootDirectory.absentObject(error).isNotFound { return }
+      throw error
+    }
+    let listing = try DirectoryListing.read(file.descriptor, path: path(of: directory))
+    for index in 0..<listing.count {
+      let last = String(decoding: listing.name(index), as: UTF8.self)
+      let name = directory.isEmpty ? last : directory + "/" + last
+      guard ObjectName.isValid(name) else { continue }
+      do throws(DiskError) {
+        let status = try FileCalls.status(at: file.descriptor, last, path: path(of: name))
+        switch status.kind {
+        case .file: objects.append(StoredObject(name: name, size: status.size))
+        case .directory: directories.append(name)
+        case .symlink, .fifo, .socket, .characterDevice, .blockDevice: break
+        }
+      } catch {
+        if !error.isNotFound { throw error }
+      }
+    }
+  }
+}
