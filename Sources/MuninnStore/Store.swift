@@ -59,21 +59,18 @@ package final class Store: Sendable {
       throw StoreError(
         .notARepository, "\(storage.location) is not a repository: make one with init first")
     }
+    let header: RepositoryHeader
     do throws(FormatError) {
-      let header = try RepositoryHeader(decoding: bytes)
-      return try Store(storage: storage, header: header, masterKey: nil)
-    } catch let error as FormatError {
+      header = try RepositoryHeader(decoding: bytes)
+    } catch {
       guard error.code == .wrongKind else {
         throw StoreError(error, object: ObjectName.repository)
       }
       throw StoreError(
         .notARepository,
         "\(storage.location) is not a repository: its file 'repository' is something else")
-    } catch let error as StoreError {
-      throw error
-    } catch {
-      throw StoreError(.inputOutput, "\(error)")
     }
+    return try Store(storage: storage, header: header, masterKey: nil)
   }
 
   /// The index over what is committed, for readers; made when it is first needed.

@@ -1,4 +1,4 @@
-package import MuninnDisk
+internal import MuninnDisk
 package import MuninnFormat
 internal import Synchronization
 

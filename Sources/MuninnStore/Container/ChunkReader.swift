@@ -1,4 +1,4 @@
-package import MuninnDisk
+internal import MuninnDisk
 package import MuninnFormat
 
 /// Reads single chunks by reference: manifest pages, and files one at a time. Belongs to one thread.

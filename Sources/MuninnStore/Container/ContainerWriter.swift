@@ -1,5 +1,5 @@
 internal import CMuninn
-package import MuninnDisk
+internal import MuninnDisk
 package import MuninnFormat
 
 /// A container that is complete but for its sync.

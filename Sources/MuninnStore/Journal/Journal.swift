@@ -1,4 +1,4 @@
-package import MuninnDisk
+internal import MuninnDisk
 package import MuninnFormat
 
 extension Store {
@@ -99,7 +99,8 @@ extension Store {
       let mine = try onDisk(name) { () throws(DiskError) in
         try storage.putIfAbsent(name, bytes)
       }
-      if mine || (try readRecord(number).1) == bytes {
+      let stored = mine ? bytes : try readRecord(number).1
+      if stored == bytes {
         state.apply(record, hash: sha256(bytes), byteCount: bytes.count)
         return
       }
