@@ -15,7 +15,9 @@ var dependencies: [Package.Dependency] = [
   .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
   .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
   .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+  .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0", traits: []),
   .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+  .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
   .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
   .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
   .package(
@@ -71,7 +73,9 @@ let package = Package(
       dependencies: [
         "Muninn", logging,
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict),

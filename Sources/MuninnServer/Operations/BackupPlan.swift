@@ -1,0 +1,131 @@
+import Muninn
+
+/// A backup whose request was found good: everything that it needs, checked.
+struct BackupPlan: Sendable {
+  let fileSystem: FileSystemRecord
+  let repository: Repository
+  let request: BackupRequest
+
+  static func owned(by name: String) -> Refusal {
+    Refusal(
+      .conflict,
+      "The location already holds the backups of file system '\(name)'. Use another location, or"
+        + " make a shared one: 'Shared': true at its first use, or muninn init.")
+  }
+}
+
+/// The wire's FilesystemBackupRequest.
+struct BackupRequestBody {
+  let location: String
+  let document: [String: JSONValue]?
+  let tags: [String]
+  let excludes: [String]
+  let isShared: Bool
+
+  init(_ body: RequestObject) throws(Refusal) {
+    guard let location = try body.string("BackupLocation") else {
+      throw Refusal(
+        .badRequest, "BackupLocation is missing: the directory that the backup goes to.")
+    }
+    self.location = location
+    document = try body.object("FileSystemDocument")
+    tags = try body.strings("Tags")
+    excludes = try body.strings("Excludes")
+    isShared = try body.bool("Shared") ?? false
+  }
+}
+
+extension ServerCore {
+  /// Checks all that can be known, and makes the repository at its first use. The file system is
+  /// held by the caller.
+  func prepareBackup(
+    of fileSystem: FileSystemRecord, _ body: BackupRequestBody, isIncremental: Bool
+  ) async throws -> BackupPlan {
+    let location = try await location(body.location, "BackupLocation")
+    let (data, real) = try await Blocking.run { () throws(Refusal) in
+      guard try Directory.state(fileSystem.data) != .absent else {
+        throw Refusal(.conflict, "The data directory '\(fileSystem.data)' is missing.")
+      }
+      return (try Directory.resolved(fileSystem.data), try Directory.resolved(location))
+    }
+    if Location.isInside(real, data) || Location.isInside(data, real) {
+      throw Refusal(
+        .badRequest,
+        "BackupLocation '\(location)' and the data directory '\(data)' lie one inside the other.")
+    }
+    let repository = try await openOrCreate(real, isShared: body.isShared)
+    var request = BackupRequest(paths: [data])
+    request.isFull = !isIncremental
+    request.tags = body.tags
+    request.excludes = body.excludes
+    request.fileSystemID = fileSystem.id
+    request.fileSystemName = fileSystem.name
+    request.document = try await snapshotDocument(of: fileSystem, body.document)
+    request.indexDirectory = fileSystem.indexes
+    return BackupPlan(fileSystem: fileSystem, repository: repository, request: request)
+  }
+
+  private func openOrCreate(_ location: String, isShared: Bool) async throws -> Repository {
+    let state = try await Blocking.run { () throws(Refusal) in
+      let state = try Directory.state(location)
+      if state == .notDirectory {
+        throw Refusal(.badRequest, "BackupLocation '\(location)' is not a directory.")
+      }
+      if state == .absent { try Directory.make(location) }
+      return state
+    }
+    if state == .filled {
+      return try await Repository.open(at: location, options: openOptions)
+    }
+    var options = CreateOptions()
+    options.isShared = isShared
+    return try await Repository.create(at: location, options: options)
+  }
+
+  /// A repository that is not shared belongs to the file system whose snapshots it holds.
+  func checkOwner(of repository: Repository, _ fileSystem: FileSystemRecord) async throws {
+    let snapshots = try await repository.snapshots()
+    if let other = snapshots.last(where: {
+      $0.fileSystemID != nil && $0.fileSystemID != fileSystem.id
+    }) {
+      throw BackupPlan.owned(by: other.fileSystemName ?? other.fileSystemID ?? "unknown")
+    }
+  }
+
+  /// What travels in the snapshot: the document and the configuration items.
+  private func snapshotDocument(
+    of fileSystem: FileSystemRecord, _ given: [String: JSONValue]?
+  ) async throws -> String {
+    let own = try given.map { .object($0) } ?? JSONValue(text: fileSystem.document)
+    let items = try await database.travellingItems(of: fileSystem.id)
+    return try JSONValue.object(["FileSystemDocument": own, "Configuration": .object(items)]).text()
+  }
+}
+
+extension BackupPlan {
+  /// Runs the backup to its end.
+  func run(_ progress: LiveProgress) async -> OperationEnd {
+    do {
+      let report = try await repository.backup(request) { progress.set($0) }
+      var end = OperationEnd(.completed)
+      end.messages = report.problems.map {
+        .init(.error, "'\($0.path)' was not backed up: \($0.message)", details: $0.path)
+      }
+      let listed = UInt64(report.problems.count)
+      if report.snapshot.statistics.errors > listed {
+        let more = report.snapshot.statistics.errors - listed
+        end.messages.append(.init(.error, "\(more) more paths were not backed up."))
+      }
+      let id = report.snapshot.id
+      end.messages.append(.init(.informational, "Snapshot \(id) is complete.", details: id))
+      var counted = fileSystem
+      counted.counts = .init(
+        files: report.snapshot.statistics.files, bytes: report.snapshot.statistics.bytes,
+        ticks: Timestamp.now.ticks)
+      end.change.fileSystem = counted
+      return end
+    } catch {
+      return OperationEnd(error)
+    }
+  }
+}

@@ -1,0 +1,214 @@
+package import Logging
+import Muninn
+import ServiceLifecycle
+
+/// What runs, and what may not run beside it: one backup at a time per file system, one restore at
+/// a time per server, a name for one file system only.
+///
+/// A claim is taken before a request is looked at further, so of two requests at the same time
+/// exactly one goes on. A claim that an operation takes over is let go when the operation is over
+/// and its end is written down.
+package actor Operations {
+  struct Running {
+    var record: OperationRecord
+    var status: BackupStatus?
+    let progress: LiveProgress
+    var task: Task<Void, Never>?
+  }
+
+  let database: StateDatabase
+  let logger: Logger
+  private var running: [Int64: Running] = [:]
+  /// File systems that a backup, an update or a removal holds, by id, with what holds them.
+  private var held: [String: String] = [:]
+  /// Names, as keys, that a registration or a restore under way will use.
+  private var names: Set<String> = []
+  /// Repositories that are not shared and that a backup under way writes to, with the file system's
+  /// id and name.
+  private var writers: [String: (id: String, name: String)] = [:]
+  var gate = RestoreGate()
+  private var isStopping = false
+
+  package init(database: StateDatabase, logger: Logger) {
+    self.database = database
+    self.logger = logger
+  }
+}
+
+// MARK: - Claims
+
+extension Operations {
+  /// Holds a file system for `purpose`; 409 where something else holds it.
+  func hold(_ fileSystem: FileSystemRecord, for purpose: String) throws(Refusal) {
+    try refuseWhileStopping()
+    if let other = held[fileSystem.id] {
+      throw Refusal(
+        .conflict,
+        "\(other) of file system '\(fileSystem.name)' is already running; try again later.")
+    }
+    held[fileSystem.id] = purpose
+  }
+
+  func release(_ fileSystemID: String) { held[fileSystemID] = nil }
+
+  func hold(name: String) throws(Refusal) {
+    guard names.insert(FileSystemRecord.key(name)).inserted else {
+      throw Refusal(.conflict, "A file system named '\(name)' is being made or restored right now.")
+    }
+  }
+
+  func release(name: String) { names.remove(FileSystemRecord.key(name)) }
+
+  /// Notes that a file system's backup is about to write to a repository of its own; 409 naming the
+  /// other one that does so at this moment.
+  func hold(repository: String, for fileSystem: FileSystemRecord) throws(Refusal) {
+    if let writer = writers[repository], writer.id != fileSystem.id {
+      throw BackupPlan.owned(by: writer.name)
+    }
+    writers[repository] = (fileSystem.id, fileSystem.name)
+  }
+
+  func release(repository: String) { writers[repository] = nil }
+
+  func refuseWhileStopping() throws(Refusal) {
+    if isStopping { throw Refusal(.serviceUnavailable, "The server is shutting down.") }
+  }
+}
+
+// MARK: - Running
+
+extension Operations {
+  /// Writes the operation down and starts `work` on a task of its own. When this returns, the
+  /// status exists.
+  func start(
+    _ new: NewOperation, status: BackupStatus? = nil,
+    work: @escaping @Sendable (LiveProgress) async -> OperationEnd,
+    release: @escaping @Sendable (Operations) async -> Void
+  ) async throws -> Int64 {
+    try refuseWhileStopping()
+    let record = try await database.begin(new, status: status?.json)
+    let progress = LiveProgress()
+    running[record.id] = Running(record: record, status: status, progress: progress)
+    let task = Task {
+      let end = await Self.perform(work, progress)
+      await self.finish(record.id, end)
+      await release(self)
+    }
+    running[record.id]?.task = task
+    // Stopping may have begun while the record was written.
+    if isStopping { task.cancel() }
+    logger.info(
+      "operation started",
+      metadata: [
+        "operation": "\(record.id)", "kind": "\(record.kind.rawValue)",
+        "fileSystem": "\(record.fileSystemName)",
+      ])
+    return record.id
+  }
+
+  /// Leaves the actor, so that nothing the work does between its awaits holds up requests.
+  @concurrent private static func perform(
+    _ work: @Sendable (LiveProgress) async -> OperationEnd, _ progress: LiveProgress
+  ) async -> OperationEnd {
+    await work(progress)
+  }
+
+  private func finish(_ id: Int64, _ end: OperationEnd) async {
+    guard var entry = running[id] else { return }
+    let now = Timestamp.now
+    entry.record.completed = now
+    entry.record.outcome = end.outcome
+    entry.record.error = end.error
+    entry.record.hasLeftovers = end.hasLeftovers
+    entry.record.messages = end.messages.map(\.text)
+    entry.record.progress = entry.progress.json
+    var change = end.change
+    if var status = entry.status {
+      status.completed = now
+      status.success = end.outcome == .completed
+      status.messages += end.messages
+      status.progress = entry.record.progress
+      entry.status = status
+      change.items[BackupStatus.itemName] = status.json
+    }
+    // From here on requests see the end, even while it cannot be written down.
+    running[id] = entry
+    while true {
+      do {
+        try await database.finish(entry.record, change)
+        break
+      } catch {
+        logger.error("an operation's end could not be recorded: \(error)")
+        if isStopping { break }
+        try? await Task.sleep(for: .seconds(5))
+      }
+    }
+    running[id] = nil
+    logger.info(
+      "operation ended",
+      metadata: [
+        "operation": "\(id)", "outcome": "\(end.outcome.rawValue)",
+        "error": "\(end.error ?? "none")",
+      ])
+  }
+
+  /// Cancels an operation. False where it is over, or there never was one.
+  func cancel(_ id: Int64) -> Bool {
+    guard let entry = running[id], entry.record.outcome == .running else { return false }
+    entry.task?.cancel()
+    return true
+  }
+}
+
+// MARK: - Views
+
+extension Operations {
+  /// The operation as it stands, from memory while it runs and from the database afterwards.
+  func record(_ id: Int64) async throws -> OperationRecord? {
+    if let entry = running[id] { return current(entry) }
+    return try await database.operation(id: id)
+  }
+
+  func current(of record: OperationRecord) -> OperationRecord {
+    running[record.id].map(current) ?? record
+  }
+
+  private func current(_ entry: Running) -> OperationRecord {
+    var record = entry.record
+    if record.outcome == .running { record.progress = entry.progress.json }
+    return record
+  }
+
+  /// The backup status of a file system while its backup runs.
+  func liveStatus(of fileSystemID: String) -> JSONValue? {
+    for entry in running.values where entry.record.fileSystemID == fileSystemID {
+      guard var status = entry.status else { continue }
+      if status.isRunning { status.progress = entry.progress.json }
+      return status.json
+    }
+    return nil
+  }
+
+  func runningIDs(of fileSystemID: String) -> [Int64] {
+    running.values.map(\.record)
+      .filter { $0.fileSystemID == fileSystemID && $0.outcome == .running }
+      .map(\.id).sorted()
+  }
+}
+
+// MARK: - Service
+
+extension Operations: Service {
+  /// Waits for the server's end, then cancels what runs and waits until every end is written down.
+  package func run() async throws {
+    try? await gracefulShutdown()
+    await stop()
+  }
+
+  package func stop() async {
+    isStopping = true
+    gate.refuseAll()
+    for entry in running.values { entry.task?.cancel() }
+    for entry in Array(running.values) { await entry.task?.value }
+  }
+}

@@ -1,0 +1,28 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// Responses of the wire rules.
+enum Answer {
+  /// JSON in UTF-8, nulls written, never cached.
+  static func json(_ value: JSONValue, _ status: HTTPResponse.Status = .ok) throws -> Response {
+    Response(
+      status: status,
+      headers: [.contentType: "application/json; charset=utf-8", .cacheControl: "no-cache"],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: try value.bytes())))
+  }
+
+  static func empty(_ status: HTTPResponse.Status, headers: HTTPFields = [:]) -> Response {
+    Response(status: status, headers: headers)
+  }
+
+  static func error(_ url: String, _ refusal: Refusal) -> Response {
+    let body: JSONValue = .object(["Url": .string(url), "Error": .string(refusal.message)])
+    let status = HTTPResponse.Status(code: refusal.status.rawValue)
+    do {
+      return try json(body, status)
+    } catch {
+      return Response(status: status)
+    }
+  }
+}

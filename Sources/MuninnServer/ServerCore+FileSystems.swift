@@ -1,0 +1,136 @@
+import Muninn
+
+extension ServerCore {
+  /// Makes a file system over the directory that its document names, or changes one.
+  func put(
+    _ name: String, _ document: [String: JSONValue], isUpdate: Bool
+  ) async throws {
+    let given = try FileSystemDocument.setting(FileSystemDocument.dataDirectory, in: document)
+    let wanted: String? =
+      if let given { try await location(given, FileSystemDocument.dataDirectory) } else { nil }
+    if wanted == "/" {
+      throw Refusal(
+        .badRequest, "\(FileSystemDocument.dataDirectory) '/' would hold the server's own files.")
+    }
+    try await operations.hold(name: name)
+    do {
+      if let existing = try await database.fileSystem(named: name) {
+        guard isUpdate else {
+          throw Refusal(
+            .conflict, "File system '\(name)' exists already; update=true changes its settings.")
+        }
+        try await update(existing, document, data: wanted)
+      } else {
+        try await create(name, document, data: wanted ?? "\(base)/FileSystems/\(name)")
+      }
+    } catch {
+      await operations.release(name: name)
+      throw error
+    }
+    await operations.release(name: name)
+  }
+
+  private func create(
+    _ name: String, _ document: [String: JSONValue], data: String
+  ) async throws {
+    let isNew = try await Blocking.run { () throws(Refusal) in try Directory.make(data) }
+    let id = FileSystemRecord.freshID()
+    let full = FileSystemDocument.setting(dataDirectory: data, in: document)
+    try await database.save(
+      FileSystemRecord(
+        id: id, name: name, document: try JSONValue.object(full).text(), data: data,
+        indexes: defaultIndexes(id), journals: defaultJournals(id), ownsData: isNew, counts: nil))
+  }
+
+  private func update(
+    _ existing: FileSystemRecord, _ document: [String: JSONValue], data: String?
+  ) async throws {
+    try await operations.hold(existing, for: "An update")
+    do {
+      var record = existing
+      if let data, data != existing.data {
+        record.data = data
+        record.ownsData = try await Blocking.run { () throws(Refusal) in try Directory.make(data) }
+      }
+      let full = FileSystemDocument.setting(dataDirectory: record.data, in: document)
+      record.document = try JSONValue.object(full).text()
+      try await database.save(record)
+    } catch {
+      await operations.release(existing.id)
+      throw error
+    }
+    await operations.release(existing.id)
+  }
+
+  /// Forgets a file system. A hard delete removes its index and journal, and its data where the
+  /// server made that directory or the request names it.
+  func remove(_ name: String, isHard: Bool, namedDirectory: String?) async throws {
+    let record = try await fileSystem(named: name)
+    try await operations.hold(record, for: "A backup or change")
+    do {
+      if isHard {
+        let named = try await isNamed(namedDirectory, record)
+        if record.ownsData || named { try await refuseSharedData(record) }
+        try await database.removeFileSystem(id: record.id)
+        try await removeFiles(of: record, andData: record.ownsData || named)
+      } else {
+        try await database.removeFileSystem(id: record.id)
+      }
+    } catch {
+      await operations.release(record.id)
+      throw error
+    }
+    await operations.release(record.id)
+  }
+
+  private func isNamed(_ directory: String?, _ record: FileSystemRecord) async throws -> Bool {
+    guard let directory else { return false }
+    guard try await location(directory, "data-directory") == record.data else {
+      throw Refusal(
+        .badRequest, "data-directory '\(directory)' is not the data directory of '\(record.name)'.")
+    }
+    return true
+  }
+
+  /// Data that lies in, or holds, another file system's data is not deleted.
+  private func refuseSharedData(_ record: FileSystemRecord) async throws {
+    for other in try await database.fileSystems() where other.id != record.id {
+      if Location.isInside(other.data, record.data) || Location.isInside(record.data, other.data) {
+        throw Refusal(
+          .conflict,
+          "The data directory '\(record.data)' overlaps with that of file system '\(other.name)';"
+            + " delete that one first, or this one without hard-delete.")
+      }
+    }
+  }
+
+  private func removeFiles(of record: FileSystemRecord, andData: Bool) async throws {
+    let state = "\(stateDirectory)/\(record.id)"
+    let places = [record.indexes, record.journals].filter { Location.isInside($0, state) }
+    try await Blocking.run { () throws(Refusal) in
+      if !places.isEmpty { try TreeRemoval.remove(state, removingTop: true) }
+      if andData { try TreeRemoval.remove(record.data, removingTop: true) }
+    }
+  }
+
+  func statistics(of record: FileSystemRecord) async throws -> JSONValue {
+    let running = await operations.runningIDs(of: record.id)
+    var status = await operations.liveStatus(of: record.id)
+    if status == nil {
+      status = try await database.item(BackupStatus.itemName, of: record.id)
+    }
+    let last = status?.object.map { members -> JSONValue in
+      .object(members.filter { ["Started", "Completed", "IsRunning", "Success"].contains($0.key) })
+    }
+    return .object([
+      "Name": .string(record.name),
+      "Id": .string(record.id),
+      "DataDirectory": .string(record.data),
+      "FileCount": .count(record.counts?.files),
+      "TotalBytes": .count(record.counts?.bytes),
+      "CountedAt": .time(record.counts.map { Timestamp(ticks: $0.ticks) }),
+      "LastBackup": last ?? .null,
+      "RunningOperations": .array(running.map { .integer($0) }),
+    ])
+  }
+}

@@ -1,0 +1,52 @@
+import Logging
+import Muninn
+
+/// What every route works with.
+package struct ServerCore: Sendable {
+  /// The directory that `~` means: absolute, links resolved.
+  let base: String
+  /// Where locations may lie beside the base; empty means anywhere.
+  let allowedRoots: [String]
+  package let database: StateDatabase
+  package let operations: Operations
+  let lock: BaseLock
+  let logger: Logger
+
+  /// The absolute path that a location of a request means. Throws 400 for what cannot be one here,
+  /// 403 for one outside of the allowed roots.
+  func location(_ text: String, _ field: String) async throws(Refusal) -> String {
+    let path = try Location.path(text, field: field, base: base)
+    if path == base || Location.isInside(path, stateDirectory)
+      || Location.isInside(path, databasePath)
+    {
+      throw Refusal(
+        .badRequest,
+        "\(field) '\(text)' is the server's own; name a directory below ~ or elsewhere.")
+    }
+    guard !allowedRoots.isEmpty else { return path }
+    // Links are followed before the comparison, so none leads out of a root.
+    let real = try await Blocking.run { () throws(Refusal) in try Directory.resolved(path) }
+    guard ([base] + allowedRoots).contains(where: { Location.isInside(real, $0) }) else {
+      throw Refusal(
+        .forbidden, "\(field) '\(text)' lies outside of the base directory and the allowed roots.")
+    }
+    return path
+  }
+
+  /// The file system of that name; 404 where there is none.
+  func fileSystem(named name: String) async throws -> FileSystemRecord {
+    guard let record = try await database.fileSystem(named: name) else {
+      throw Refusal(.notFound, "There is no file system named '\(name.prefix(200))'.")
+    }
+    return record
+  }
+
+  var stateDirectory: String { base + "/state" }
+  var databasePath: String { Self.databasePath(base: base) }
+  static func databasePath(base: String) -> String { base + "/muninn.sqlite" }
+  func defaultIndexes(_ id: String) -> String { "\(stateDirectory)/\(id)/index" }
+  func defaultJournals(_ id: String) -> String { "\(stateDirectory)/\(id)/journal" }
+
+  /// How repositories are opened here.
+  var openOptions: OpenOptions { OpenOptions(stateDirectory: stateDirectory) }
+}

@@ -1,0 +1,67 @@
+import FoundationEssentials
+import GRDB
+
+extension StateDatabase {
+  package func fileSystems() async throws -> [FileSystemRecord] {
+    try await pool.read { database in
+      try Row.fetchAll(database, sql: "SELECT * FROM fileSystem ORDER BY key")
+        .map(FileSystemRecord.init(row:))
+    }
+  }
+
+  package func fileSystem(named name: String) async throws -> FileSystemRecord? {
+    try await pool.read { database in
+      try Row.fetchOne(
+        database, sql: "SELECT * FROM fileSystem WHERE key = ?",
+        arguments: [FileSystemRecord.key(name)]
+      ).map(FileSystemRecord.init(row:))
+    }
+  }
+
+  package func fileSystem(id: String) async throws -> FileSystemRecord? {
+    try await pool.read { database in
+      try Row.fetchOne(database, sql: "SELECT * FROM fileSystem WHERE id = ?", arguments: [id])
+        .map(FileSystemRecord.init(row:))
+    }
+  }
+
+  /// Registers `record`, or replaces what is kept under its id.
+  package func save(_ record: FileSystemRecord) async throws {
+    try await pool.write { database in try Self.save(record, database) }
+  }
+
+  static func save(_ record: FileSystemRecord, _ database: Database) throws {
+    let counts = try record.counts.map {
+      String(decoding: try JSONEncoder().encode($0), as: UTF8.self)
+    }
+    try database.execute(
+      sql: """
+        INSERT INTO fileSystem (id, key, name, document, data, indexes, journals, ownsData, counts)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (id) DO UPDATE SET document = excluded.document, data = excluded.data,
+          indexes = excluded.indexes, journals = excluded.journals, ownsData = excluded.ownsData,
+          counts = excluded.counts
+        """,
+      arguments: [
+        record.id, record.key, record.name, record.document, record.data, record.indexes,
+        record.journals, record.ownsData, counts,
+      ])
+  }
+
+  /// Forgets a file system and its configuration items.
+  package func removeFileSystem(id: String) async throws {
+    try await pool.write { database in
+      try database.execute(sql: "DELETE FROM fileSystem WHERE id = ?", arguments: [id])
+    }
+  }
+}
+
+extension FileSystemRecord {
+  init(row: Row) throws {
+    let counts: String? = row["counts"]
+    self.init(
+      id: row["id"], name: row["name"], document: row["document"], data: row["data"],
+      indexes: row["indexes"], journals: row["journals"], ownsData: row["ownsData"],
+      counts: try counts.map { try JSONDecoder().decode(Counts.self, from: Data($0.utf8)) })
+  }
+}
