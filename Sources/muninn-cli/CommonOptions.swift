@@ -1,0 +1,69 @@
+import ArgumentParser
+import Muninn
+
+/// The repository argument of every command.
+struct RepositoryArgument: ParsableArguments {
+  @Argument(help: "The repository's directory.")
+  var repository: String
+
+  var location: String { Paths.absolute(repository) }
+
+  func open() async throws -> Repository {
+    try await Repository.open(at: location)
+  }
+}
+
+/// How a report is printed.
+struct ReportOptions: ParsableArguments {
+  @Flag(name: .customLong("json"), help: "Print the report as one JSON object.")
+  var isJSON = false
+}
+
+/// Threads of an operation.
+struct ThreadOptions: ParsableArguments {
+  @Option(help: "Threads that work at the same time; the number of cores if not given.")
+  var threads: Int?
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads must be 1 to 1024")
+    }
+  }
+}
+
+extension SnapshotSelector {
+  /// `latest`, or an id or its beginning.
+  init(argument: String) { self = argument == "latest" ? .latest() : .id(argument) }
+}
+
+/// A number of bytes: `65536`, `64K`, `64KiB`, `1M`.
+struct ByteCount: ExpressibleByArgument {
+  let bytes: UInt32
+
+  init?(argument: String) {
+    let digits = argument.prefix { $0.isASCII && $0.isNumber }
+    let shift: UInt64
+    switch argument.dropFirst(digits.count).lowercased() {
+    case "": shift = 0
+    case "k", "kib": shift = 10
+    case "m", "mib": shift = 20
+    default: return nil
+    }
+    guard let number = UInt64(digits), number <= UInt64(UInt32.max) >> shift else { return nil }
+    bytes = UInt32(number << shift)
+  }
+}
+
+/// Lists paths that could not be handled on standard error.
+enum ProblemList {
+  static func complain(_ problems: [PathProblem], of count: UInt64, _ what: String) {
+    for problem in problems {
+      Terminal.complain("\(Terminal.safe(problem.path)): \(Terminal.safe(problem.message))")
+    }
+    if count > UInt64(problems.count) {
+      Terminal.complain("and \(Quantity.count(count - UInt64(problems.count))) more")
+    }
+    let paths = count == 1 ? "path" : "paths"
+    Terminal.complain("\(Quantity.count(count)) \(paths) could not be \(what)")
+  }
+}

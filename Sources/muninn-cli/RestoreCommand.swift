@@ -1,0 +1,61 @@
+import ArgumentParser
+import Muninn
+
+struct RestoreCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "restore", abstract: "Restore a snapshot, or some paths of it.",
+    discussion: ExitStatus.discussion)
+
+  @OptionGroup var source: RepositoryArgument
+  @Argument(help: "A snapshot's id or its beginning, or latest.")
+  var snapshot: String
+  @Option(help: "The directory to restore to: new or empty.")
+  var target: String
+  @Option(
+    name: .customLong("path"),
+    help: "A path below the snapshot's root, to restore only that; may be given several times.")
+  var paths: [String] = []
+  @Flag(name: .customLong("defrag"), help: "Lay files out in path order in contiguous extents.")
+  var defragment = false
+  @OptionGroup var threads: ThreadOptions
+  @OptionGroup var report: ReportOptions
+
+  func run() async throws {
+    var request = RestoreRequest(
+      snapshot: SnapshotSelector(argument: snapshot), target: Paths.absolute(target))
+    request.paths = paths
+    request.defragment = defragment
+    request.threads = threads.threads
+    let line = ProgressLine()
+    defer { line.end() }
+    let result = try await Interruption.cancelling { [request, source] in
+      let repository = try await source.open()
+      return try await repository.restore(request, progress: line.handler)
+    }
+    line.end()
+    if report.isJSON { try JSONOutput.print(result) } else { summarise(result) }
+    let problems = max(result.problemCount, UInt64(result.problems.count))
+    if problems > 0 {
+      ProblemList.complain(result.problems, of: problems, "restored")
+      throw ExitStatus.partial
+    }
+  }
+
+  private func summarise(_ result: RestoreReport) {
+    let rate = result.seconds > 0 ? Double(result.bytes) / result.seconds : 0
+    Terminal.print(
+      "restored \(Quantity.count(result.files)) files, \(Quantity.count(result.entries)) entries,"
+        + " \(Quantity.size(result.bytes)) in \(Quantity.elapsed(result.seconds))"
+        + "  \(Quantity.rate(rate))")
+    Terminal.print(
+      "read     \(Quantity.count(result.containersRead)) containers,"
+        + " \(Quantity.size(result.containerBytesRead))")
+    if let extents = result.extents {
+      let each = result.files > 0 ? Double(extents) / Double(result.files) : 0
+      let hundredths = Int((each * 100).rounded())
+      Terminal.print(
+        "extents  \(Quantity.count(extents)), \(hundredths / 100).\(hundredths % 100 / 10)"
+          + "\(hundredths % 10) a file")
+    }
+  }
+}

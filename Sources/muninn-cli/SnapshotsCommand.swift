@@ -1,0 +1,34 @@
+import ArgumentParser
+import Muninn
+
+struct SnapshotsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "snapshots", abstract: "List the snapshots of a repository, oldest first.",
+    discussion: ExitStatus.discussion)
+
+  @OptionGroup var target: RepositoryArgument
+  @OptionGroup var report: ReportOptions
+
+  private struct Report: Encodable { let snapshots: [Snapshot] }
+
+  func run() async throws {
+    let snapshots = try await Interruption.cancelling { [target] in
+      try await target.open().snapshots()
+    }
+    if report.isJSON { return try JSONOutput.print(Report(snapshots: snapshots)) }
+    var table = Table([
+      ("ID", .left), ("TIME", .left), ("HOST", .left), ("PATHS", .left), ("KIND", .left),
+      ("FILES", .right), ("SIZE", .right), ("STORED", .right), ("TAGS", .left),
+    ])
+    for snapshot in snapshots {
+      table.add([
+        snapshot.shortID, Quantity.localTime(snapshot.started), Terminal.safe(snapshot.host),
+        Terminal.safe(snapshot.paths.joined(separator: " ")), snapshot.kind.rawValue,
+        Quantity.count(snapshot.statistics.files), Quantity.size(snapshot.statistics.bytes),
+        Quantity.size(snapshot.statistics.bytesStored),
+        Terminal.safe(snapshot.tags.joined(separator: ",")),
+      ])
+    }
+    for line in table.lines { Terminal.print(line) }
+  }
+}
