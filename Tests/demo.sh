@@ -18,7 +18,8 @@ megabytes() { awk -v b="$1" 'BEGIN { printf "%.0f MB", b / 1e6 }'; }
 clean_up() {
   local code=$?
   if [[ -n $server ]]; then
-    kill -TERM "$server" 2>/dev/null && wait "$server" || true
+    kill -TERM "$server" 2>/dev/null || true
+    wait "$server" || true
   fi
   if [[ -n ${work:-} ]]; then
     [[ $code == 0 || ! -f $work/server.log ]] || { echo 'the end of the server log:'; tail -20 "$work/server.log"; } >&2

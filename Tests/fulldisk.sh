@@ -31,10 +31,11 @@ must_say_full() {
   grep -qiE 'no space|disk.*full|space.*left' "$scratch/log" || fail "$1 on a full disk does not say so: $(tail -5 "$scratch/log")"
 }
 
-# on_a_disk NAME GROW...: the whole story on the file system at $disk; GROW makes room.
+# on_a_disk NAME: the whole story on the file system mounted at $disk.
 on_a_disk() {
   local name=$1 repository=$disk/repository first code
-  shift
+  # What is taken away to make room at the end.
+  fallocate -l $((size * 5 / 2))M "$disk/ballast"
   "$muninn" init "$repository" >/dev/null
   "$muninn" backup "$repository" "$scratch/first" >/dev/null
   first=$(newest_snapshot "$repository")
@@ -52,9 +53,8 @@ on_a_disk() {
   must_be_clean "$repository"
   restores_to "$repository" "$first" "$scratch/first"
   must_say_full restore "$(exit_code "$muninn" restore "$repository" "$first" --target "$disk/restored")"
-  rm -rf "$disk/filler" "$disk/restored"
+  rm -rf "$disk/filler" "$disk/restored" "$disk/ballast"
 
-  "$@"
   code=$(exit_code "$muninn" backup "$repository" "$scratch/second")
   [[ $code == 0 ]] || fail "backup after making room ended with $code: $(tail -5 "$scratch/log")"
   must_be_clean "$repository"
@@ -64,16 +64,13 @@ on_a_disk() {
   echo "full disk ($name): said so with exit code 1, nothing lost, the next backup succeeds with room"
 }
 
-mount -t tmpfs -o "size=${size}m" tmpfs "$disk"
-on_a_disk tmpfs mount -o "remount,size=$((size * 6))m" "$disk"
+mount -t tmpfs -o "size=$((size * 7 / 2))m" tmpfs "$disk"
+on_a_disk tmpfs
 
-# An image that can be enlarged: the file system is made smaller than it.
-image=$scratch/image
-truncate -s $((size * 6))M "$image"
-mkfs.ext4 -q -F -m 0 "$image" "${size}M"
-if mount -o loop "$image" "$disk" 2>/dev/null; then
-  grow_ext4() { resize2fs "$(findmnt -no SOURCE "$disk")" >/dev/null 2>&1; }
-  on_a_disk ext4 grow_ext4
+truncate -s $((size * 7 / 2))M "$scratch/image"
+mkfs.ext4 -q -F -m 0 "$scratch/image"
+if mount -o loop "$scratch/image" "$disk" 2>/dev/null; then
+  on_a_disk ext4
 else
   echo 'full disk (ext4): left out, no loop device can be had'
 fi

@@ -3,7 +3,7 @@
 # Prints "FILES BYTES" of the choice, then one path a line, relative to /usr; all of /usr (".") where it is small.
 # usage: pick-usr.sh MIN_BYTES MAX_BYTES MIN_FILES
 set -euo pipefail
-(cd /usr && find . -xdev -printf '%y %s %n %i %P\n' 2>/dev/null || true) | LC_ALL=C awk \
+(find /usr -xdev -printf '%y %s %n %i %P\n' 2>/dev/null || true) | LC_ALL=C awk \
   -v least="${1:?}" -v most="${2:?}" -v least_files="${3:?}" '
   { path = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ /, "", path) }
   $1 == "f" {

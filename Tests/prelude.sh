@@ -1,4 +1,6 @@
-# Sourced by the shell tests: a scratch directory, the binary under test, a tree, and the proof that two trees are equal.
+# shellcheck shell=bash
+# Sourced by the shell tests: a scratch directory, the binary under test, a tree, and the proof that
+# two trees are equal.
 #
 # MUNINN   the muninn binary (default: the debug build's)
 # TMPDIR   where the scratch directory is made; it is removed at the end unless KEEP is set

@@ -12,13 +12,15 @@ sleep 1.1
 "$muninn" init "$repository" >/dev/null
 "$muninn" backup "$repository" "$tree" >/dev/null
 
-# trace COMMAND...: the paths below the tree that it opened, directories left out. -y writes the path of the descriptor that
-# an open returned; one that the flags say is a directory (or that only names a path) reads no file.
+# opened_files COMMAND...: how many files of the tree it opened. -y writes the path of the descriptor that an open
+# returned; what was opened as a directory is none. -ff gives each thread its own file, so that no line is torn.
 opened_files() {
-  strace -f -y -qq -s 4096 -e trace=open,openat,openat2 -o "$scratch/trace" "$@" >"$scratch/log" 2>&1 \
-    || fail "backup under strace: $(tail -5 "$scratch/log")"
-  grep -F "= " "$scratch/trace" | grep -F "<$tree" >"$scratch/opened" || true
-  grep -vc -e O_DIRECTORY "$scratch/opened" || true
+  rm -rf "$scratch/traces"
+  mkdir "$scratch/traces"
+  strace -ff -y -qq -s 4096 -e trace=open,openat,openat2 -o "$scratch/traces/thread" "$@" \
+    >"$scratch/log" 2>&1 || fail "backup under strace: $(tail -5 "$scratch/log")"
+  cat "$scratch"/traces/* | grep -F "<$tree" | grep -E "= [0-9]+<$tree" >"$scratch/opened" || true
+  grep -vc O_DIRECTORY "$scratch/opened" || true
 }
 
 # First that the trace sees what it looks for.
