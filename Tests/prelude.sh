@@ -52,7 +52,7 @@ restores_to() {
 
 # newest_snapshot REPOSITORY: its id.
 newest_snapshot() {
-  "$muninn" snapshots "$1" --json | jq -re 'max_by(.completed).id'
+  "$muninn" snapshots "$1" --json | jq -re '.snapshots | max_by(.completed).id'
 }
 
 # exit_code COMMAND...: runs it with its output in $scratch/log and prints its exit code.
