@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// Names of users and groups, looked up once each: the databases may be files or far away.
 /// Thread-safe. A lookup that finds nothing is remembered as well.
@@ -8,8 +7,8 @@ package enum NameCache {
     var names: [UInt32: [UInt8]] = [:]
     var identifiers: [[UInt8]: UInt32?] = [:]
   }
-  private static let users = Mutex(Table())
-  private static let groups = Mutex(Table())
+  private static let users = Monitor(Table())
+  private static let groups = Monitor(Table())
 
   /// The user's name, empty where it has none.
   package static func userName(_ identifier: UInt32) -> [UInt8] {

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Open files of objects that were read lately, so that ranged reads of a container do not open and
 /// close it each time. The least recently used one goes when there are too many; readers that still
 /// use it keep it open until they are done.
@@ -23,7 +21,7 @@ final class DescriptorCache: Sendable {
   }
 
   private let capacity: Int
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   init(capacity: Int) { self.capacity = capacity }
 

@@ -1,6 +1,5 @@
 import CMuninnSystem
 import Glibc
-import Synchronization
 
 /// One named thread of the operating system: blocking work belongs here, never on Swift's
 /// cooperative pool.
@@ -9,7 +8,7 @@ package final class WorkerThread: Sendable {
   private static let stackByteCount = 2 << 20
 
   private let thread: UInt
-  private let isJoined = Mutex(false)
+  private let isJoined = Monitor(false)
 
   private init(_ thread: UInt) { self.thread = thread }
 
