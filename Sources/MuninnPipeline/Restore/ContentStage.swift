@@ -1,0 +1,200 @@
+import MuninnDisk
+import MuninnFormat
+import MuninnStore
+import Synchronization
+
+/// Takes tasks of a window until none is left: reads neighbouring blocks, decodes and verifies them,
+/// and writes what the files need of them. Belongs to one thread.
+final class ContentStage {
+  private let run: RestoreRun
+  private let window: RestoreWindow
+  private var plain: PlainStage
+  private var frames = Buffer(capacity: 0)
+  private var blocks = UnitBlocks()
+  private var extents: [PlannedExtent] = []
+  private var identities: [RestoredIdentity] = []
+
+  init(_ window: RestoreWindow, _ run: RestoreRun) {
+    self.window = window
+    self.run = run
+    plain = PlainStage(run: run)
+  }
+
+  func work() {
+    let batches = (window.plain.count + PlainStage.batchCount - 1) / PlainStage.batchCount
+    while !run.shouldStop {
+      let task = window.nextTask.add(1, ordering: .relaxed).oldValue
+      if task < window.units.count {
+        restore(window.units[task])
+      } else if task < window.units.count + batches {
+        let first = (task - window.units.count) * PlainStage.batchCount
+        for index in window.plain[first...].prefix(PlainStage.batchCount) {
+          keep(plain.make(window.entries[Int(index)]))
+        }
+      } else if task < window.units.count + batches + window.ended.count {
+        keep(window.ended[task - window.units.count - batches].complete(1, run))
+      } else {
+        break
+      }
+    }
+    window.identities.withLock { $0.append(contentsOf: identities) }
+    identities.removeAll()
+  }
+
+  private func keep(_ identity: RestoredIdentity?) {
+    if let identity { identities.append(identity) }
+  }
+
+  private func restore(_ unit: ContentUnit) {
+    let container = window.containers[unit.container]
+    load(unit, container)
+    extents.removeAll(keepingCapacity: true)
+    extents.append(contentsOf: window.extents[unit.extents])
+    // Everything is in memory, so the files come one after the other.
+    extents.sort { $0.entry != $1.entry ? $0.entry < $1.entry : $0.offset < $1.offset }
+    if let first = extents.first {
+      run.counters.setCurrentPath(window.entries[Int(first.entry)].entry.path)
+    }
+    var start = 0
+    while start < extents.count, !run.shouldStop {
+      let entry = extents[start].entry
+      var end = start + 1
+      while end < extents.count, extents[end].entry == entry { end += 1 }
+      if let file = window.shared[Int(entry)] {
+        writePart(of: file, start..<end, container)
+        keep(file.complete(end - start, run))
+      } else {
+        keep(writeWhole(window.entries[Int(entry)], start..<end, container))
+      }
+      start = end
+    }
+  }
+
+  // MARK: Reading
+
+  private func load(_ unit: ContentUnit, _ container: OpenContainer) {
+    let directory = container.directory
+    let ordinals = window.blocks[unit.blocks]
+    blocks.begin(rawByteCount: unit.rawByteCount, ordinals, directory)
+    guard let first = ordinals.first, let last = ordinals.last else { return }
+    let start = directory.blocks[Int(first)].offset
+    let end = directory.blocks[Int(last)]
+    let count = Int(end.offset - start) + Int(end.frameByteCount)
+    if frames.capacity < count { frames = Buffer(capacity: count) }
+    let name = ObjectName.container(container.id)
+    let whole = UnsafeMutableRawBufferPointer(rebasing: frames.bytes[..<count])
+    let got = (try? run.store.storage.read(name, at: start, into: whole)) ?? 0
+    run.containerBytesRead.add(UInt64(got), ordering: .relaxed)
+    for ordinal in ordinals {
+      let record = directory.blocks[Int(ordinal)]
+      let position = Int(record.offset - start)
+      let frame = UnsafeMutableRawBufferPointer(
+        rebasing: whole[position..<(position + Int(record.frameByteCount))])
+      do throws(StoreError) {
+        if got < position + frame.count {
+          // What cannot be read at once is read block by block, so that only the bad one is lost.
+          try read(name, record, into: frame)
+        }
+        try blocks.decode(Int(ordinal), UnsafeRawBufferPointer(frame), container)
+      } catch {
+        blocks.lose(Int(ordinal), directory, error.description)
+      }
+    }
+  }
+
+  private func read(
+    _ name: String, _ record: BlockRecord, into frame: UnsafeMutableRawBufferPointer
+  ) throws(StoreError) {
+    let got: Int
+    do throws(DiskError) {
+      got = try run.store.storage.read(name, at: record.offset, into: frame)
+    } catch {
+      throw StoreError(error, object: name)
+    }
+    guard got == frame.count else {
+      throw StoreError(
+        .damaged, "\(got) bytes at offset \(record.offset) where \(frame.count) belong",
+        object: name)
+    }
+  }
+
+  // MARK: Writing
+
+  /// A file that this unit has all chunks of: made, written and completed in one go.
+  private func writeWhole(
+    _ planned: PlannedEntry, _ range: Range<Int>, _ container: OpenContainer
+  ) -> RestoredIdentity? {
+    if let problem = verify(range, container) {
+      FileCompletion.giveUp(planned, isMade: planned.isMade, problem, run)
+      return nil
+    }
+    var isMade = planned.isMade
+    do throws(DiskError) {
+      let made = try plain.make(file: planned)
+      isMade = true
+      let end = try write(range, to: made.file.descriptor, planned.entry.path)
+      if end < planned.entry.size {
+        try FileCalls.truncate(
+          made.file.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
+      }
+      return try plain.complete(planned, made)
+    } catch {
+      run.stopIfTargets(error)
+      FileCompletion.giveUp(planned, isMade: isMade, error.description, run)
+      return nil
+    }
+  }
+
+  private func writePart(
+    of file: SharedFile, _ range: Range<Int>, _ container: OpenContainer
+  ) {
+    if file.hasFailed { return }
+    if let problem = verify(range, container) {
+      file.fail(problem)
+      return
+    }
+    do throws(DiskError) {
+      let handle = try file.handle(run)
+      _ = try write(range, to: handle.descriptor, file.planned.entry.path)
+    } catch {
+      run.stopIfTargets(error)
+      file.fail(error.description)
+    }
+  }
+
+  /// Says what is wrong with the first chunk that is not what it should be.
+  private func verify(_ range: Range<Int>, _ container: OpenContainer) -> String? {
+    for extent in extents[range] {
+      if let problem = blocks.verify(extent.slot, container, run.store.identifying) {
+        return problem
+      }
+    }
+    return nil
+  }
+
+  /// Writes chunks that lie side by side both here and in the file with one call. Returns the end of
+  /// the last.
+  private func write(
+    _ range: Range<Int>, to descriptor: CInt, _ path: [UInt8]
+  ) throws(DiskError) -> UInt64 {
+    var index = range.lowerBound
+    var end: UInt64 = 0
+    while index < range.upperBound {
+      let first = extents[index]
+      let start = blocks.start(of: first.slot)
+      var count = Int(first.length)
+      index += 1
+      while index < range.upperBound, extents[index].offset == first.offset + UInt64(count),
+        blocks.start(of: extents[index].slot) == start + count
+      {
+        count += Int(extents[index].length)
+        index += 1
+      }
+      try FileCalls.write(
+        descriptor, at: first.offset, blocks.bytes(start, count), path: displayPath(path))
+      end = first.offset + UInt64(count)
+      run.counters.add(bytes: UInt64(count))
+    }
+    return end
+  }
+}

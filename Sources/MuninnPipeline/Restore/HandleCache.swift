@@ -1,0 +1,55 @@
+import MuninnDisk
+import Synchronization
+
+/// An open file or directory that several threads use; closed when the last lets go of it.
+final class Handle: Sendable {
+  private let file: OpenFile
+
+  init(_ file: consuming OpenFile) { self.file = file }
+
+  var descriptor: CInt { file.descriptor }
+}
+
+/// The handles that were used last, so that descriptors stay few however large the tree is.
+final class HandleCache: Sendable {
+  private struct Slot {
+    let handle: Handle
+    var lastUse: UInt64
+  }
+
+  private struct State {
+    var slots: [UInt64: Slot] = [:]
+    var clock: UInt64 = 0
+  }
+
+  private let capacity: Int
+  private let state = Mutex(State())
+
+  init(capacity: Int) { self.capacity = capacity }
+
+  func handle(_ key: UInt64) -> Handle? {
+    state.withLock { state in
+      state.clock += 1
+      state.slots[key]?.lastUse = state.clock
+      return state.slots[key]?.handle
+    }
+  }
+
+  func insert(_ handle: Handle, for key: UInt64) {
+    // What is dropped closes its file after the lock is released.
+    let dropped = state.withLock { state -> Handle? in
+      state.clock += 1
+      state.slots[key] = Slot(handle: handle, lastUse: state.clock)
+      guard state.slots.count > capacity,
+        let oldest = state.slots.min(by: { $0.value.lastUse < $1.value.lastUse })
+      else { return nil }
+      return state.slots.removeValue(forKey: oldest.key)?.handle
+    }
+    withExtendedLifetime(dropped) {}
+  }
+
+  func remove(_ key: UInt64) {
+    let dropped = state.withLock { $0.slots.removeValue(forKey: key)?.handle }
+    withExtendedLifetime(dropped) {}
+  }
+}

@@ -1,0 +1,108 @@
+import Glibc
+import MuninnDisk
+import MuninnFormat
+import MuninnStore
+import Synchronization
+
+/// What the stages of one restore share.
+final class RestoreRun: Sendable {
+  private static let maximumReportedFailures = 1000
+
+  private struct Troubles {
+    var failures: [PathFailure] = []
+    var count: UInt64 = 0
+    var notes: Set<String> = []
+    var fatal: PipelineError?
+  }
+
+  let store: Store
+  let tree: TargetTree
+  let ownership: Ownership
+  let counters: ProgressCounters
+  let links = LinkGroups()
+  let openFiles = HandleCache(capacity: 256)
+  let defragments: Bool
+  let records: Bool
+  let onRestored: (@Sendable ([UInt8], FileStatus) -> Void)?
+
+  let entries = Atomic<UInt64>(0)
+  let files = Atomic<UInt64>(0)
+  let bytes = Atomic<UInt64>(0)
+  let containersRead = Atomic<UInt64>(0)
+  let containerBytesRead = Atomic<UInt64>(0)
+
+  private let cancellation: Cancellation
+  private let isStopped = Atomic<Bool>(false)
+  private let troubles = Mutex(Troubles())
+
+  init(
+    store: Store, tree: TargetTree, ownership: Ownership, options: RestoreOptions,
+    counters: ProgressCounters, cancellation: Cancellation,
+    onRestored: (@Sendable ([UInt8], FileStatus) -> Void)?
+  ) {
+    self.store = store
+    self.tree = tree
+    self.ownership = ownership
+    self.counters = counters
+    self.cancellation = cancellation
+    self.onRestored = onRestored
+    defragments = options.defragment
+    records = options.identityCatalogue != nil && options.paths.isEmpty
+  }
+
+  /// Whether the work is to end: looked at once a batch.
+  var shouldStop: Bool { isStopped.load(ordering: .relaxed) || cancellation.isCancelled }
+
+  /// Ends the restore as a whole; the first reason counts.
+  func stop(_ error: PipelineError) {
+    troubles.withLock { $0.fatal = $0.fatal ?? error }
+    isStopped.store(true, ordering: .relaxed)
+  }
+
+  /// Throws why the work ended before its time, if it did.
+  func checkStopped() throws(PipelineError) {
+    if let fatal = troubles.withLock({ $0.fatal }) { throw fatal }
+    if cancellation.isCancelled { throw PipelineError.cancelled }
+  }
+
+  /// Reports a path that is not, or not wholly, as it was.
+  func fail(_ path: [UInt8], _ message: String) {
+    troubles.withLock { troubles in
+      troubles.count += 1
+      guard troubles.failures.count < RestoreRun.maximumReportedFailures else { return }
+      troubles.failures.append(PathFailure(path: path, message: message))
+    }
+  }
+
+  /// Reports an error at a path, or ends the restore where the error is the whole target's.
+  func fail(_ path: [UInt8], _ error: DiskError) {
+    stopIfTargets(error)
+    fail(path, error.description)
+  }
+
+  /// Ends the restore where an error will meet every path: a full, read-only or broken file system.
+  func stopIfTargets(_ error: DiskError) {
+    let isTargets =
+      error.isNoSpace || [EROFS, EIO, EMFILE, ENFILE].contains(error.errno)
+    if isTargets { stop(PipelineError(error)) }
+  }
+
+  /// Reports what can concern every path but is worth saying once: the first path stands for all.
+  func note(_ kind: String, _ path: [UInt8], _ message: @autoclosure () -> String) {
+    guard troubles.withLock({ $0.notes.insert(kind).inserted }) else { return }
+    fail(path, message())
+  }
+
+  /// Counts an entry that is complete.
+  func count(_ entry: ManifestEntry) {
+    entries.add(1, ordering: .relaxed)
+    counters.add(entries: 1)
+    guard entry.kind == .file else { return }
+    files.add(1, ordering: .relaxed)
+    bytes.add(entry.size, ordering: .relaxed)
+  }
+
+  var failures: (first: [PathFailure], count: UInt64) {
+    troubles.withLock { ($0.failures, $0.count) }
+  }
+}

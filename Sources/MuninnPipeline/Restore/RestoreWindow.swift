@@ -1,0 +1,214 @@
+import MuninnFormat
+import MuninnStore
+import Synchronization
+
+/// An entry that a worker makes.
+struct PlannedEntry: Sendable {
+  /// Without its extents, which are planned apart.
+  let entry: ManifestEntry
+  let directory: TargetTree.ID
+  /// Nil where the place in the manifest is not known.
+  let ordinal: UInt64?
+  /// The hard-link group that this entry is the first made of.
+  let group: [UInt8]?
+  /// The file was made, and its space reserved, when it was planned.
+  var isMade = false
+}
+
+/// A further name of an entry that is made by now.
+struct PlannedLink: Sendable {
+  let path: [UInt8]
+  let directory: TargetTree.ID
+  let group: [UInt8]
+  let entry: ManifestEntry
+  let ordinal: UInt64?
+}
+
+/// A directory that nothing more comes into.
+struct ClosedDirectory: Sendable {
+  let id: TargetTree.ID
+  /// Nil for one that the manifest has no entry of.
+  let entry: ManifestEntry?
+}
+
+/// A chunk that belongs into a file.
+struct PlannedExtent: Sendable {
+  /// Offset in the file.
+  let offset: UInt64
+  /// Index into the window's containers.
+  let container: UInt32
+  let slot: UInt32
+  /// Index into the window's entries.
+  let entry: UInt32
+  let length: UInt32
+
+  var place: UInt64 { UInt64(container) << 32 | UInt64(slot) }
+}
+
+/// Neighbouring blocks of one container that are read at once.
+struct ContentUnit: Sendable {
+  let container: Int
+  /// Range of the window's `blocks`, which are ordinals in the container's directory.
+  let blocks: Range<Int>
+  /// Range of the window's `extents`.
+  let extents: Range<Int>
+  /// Bytes of the wanted blocks, decoded.
+  let rawByteCount: Int
+}
+
+/// A bounded stretch of the manifest, planned: each container is read once for it, in the order in
+/// which the paths first need it.
+final class RestoreWindow: Sendable {
+  let entries: [PlannedEntry]
+  /// Beside `entries`: the files that more than one unit writes to.
+  let shared: [SharedFile?]
+  let containers: [OpenContainer]
+  /// By container and slot.
+  let extents: [PlannedExtent]
+  let blocks: [UInt32]
+  let units: [ContentUnit]
+  /// Entries that need no container.
+  let plain: [UInt32]
+  /// Files whose last extent is planned in this window, and others in windows before.
+  let ended: [SharedFile]
+  let links: [PlannedLink]
+  /// From the leaves up.
+  let closed: [ClosedDirectory]
+
+  /// The next unit, or batch of plain entries, that no worker took yet.
+  let nextTask = Atomic<Int>(0)
+  let identities = Mutex<[RestoredIdentity]>([])
+
+  init(_ builder: consuming WindowBuilder) {
+    // Nearly sorted already where the repository has the files in path order.
+    builder.extents.sort { $0.place < $1.place }
+    let (units, blocks) = UnitPlan.make(builder.extents, builder.containers)
+    var unitOf = [Int](repeating: -1, count: builder.entries.count)
+    var isSpread = [Bool](repeating: false, count: builder.entries.count)
+    var counts = [Int](repeating: 0, count: builder.entries.count)
+    for (number, unit) in units.enumerated() {
+      for extent in builder.extents[unit.extents] {
+        let entry = Int(extent.entry)
+        counts[entry] += 1
+        if unitOf[entry] >= 0, unitOf[entry] != number { isSpread[entry] = true }
+        unitOf[entry] = number
+      }
+    }
+    var shared = [SharedFile?](repeating: nil, count: builder.entries.count)
+    for index in builder.entries.indices {
+      if let file = builder.shared[UInt32(index)] {
+        file.add(counts[index])
+        shared[index] = file
+      } else if isSpread[index] {
+        shared[index] = SharedFile(builder.entries[index], extentCount: counts[index])
+      }
+    }
+    entries = builder.entries
+    self.shared = shared
+    containers = builder.containers
+    extents = builder.extents
+    self.units = units
+    self.blocks = blocks
+    plain = builder.plain
+    ended = builder.ended
+    links = builder.links
+    closed = builder.closed
+  }
+}
+
+/// Cuts sorted extents into units.
+private struct UnitPlan {
+  /// What lies between two wanted blocks and is cheaper to read than to step over, in bytes.
+  static let maximumGap: UInt64 = 128 << 10
+  /// Bytes of one read, and of the blocks that it decodes to; a larger block is a unit alone.
+  static let maximumByteCount = 4 << 20
+  static let maximumExtentCount = 1 << 16
+
+  private var units: [ContentUnit] = []
+  private var blocks: [UInt32] = []
+  private var firstBlock = 0
+  private var firstExtent = 0
+  private var rawByteCount = 0
+  private var container = 0
+
+  static func make(
+    _ extents: [PlannedExtent], _ containers: [OpenContainer]
+  ) -> (units: [ContentUnit], blocks: [UInt32]) {
+    var plan = UnitPlan()
+    for (index, extent) in extents.enumerated() {
+      plan.add(index, extent, containers[Int(extent.container)].directory)
+    }
+    plan.close(extents.count)
+    return (plan.units, plan.blocks)
+  }
+
+  private mutating func add(
+    _ index: Int, _ extent: PlannedExtent, _ directory: ContainerDirectory
+  ) {
+    if Int(extent.container) != container { close(index) }
+    container = Int(extent.container)
+    if blocks.count > firstBlock, let last = blocks.last {
+      let block = directory.blocks[Int(last)]
+      if extent.slot < block.firstSlot + block.chunkCount { return }
+    }
+    // The slot was checked against the directory when the extent was planned.
+    guard let ordinal = directory.block(ofSlot: extent.slot) else { return }
+    let block = directory.blocks[ordinal]
+    if blocks.count > firstBlock, let last = blocks.last {
+      let first = directory.blocks[Int(blocks[firstBlock])].offset
+      let previous = directory.blocks[Int(last)]
+      let gap = block.offset - previous.offset - UInt64(previous.frameByteCount)
+      let span = block.offset + UInt64(block.frameByteCount) - first
+      if gap > UnitPlan.maximumGap || span > UInt64(UnitPlan.maximumByteCount)
+        || rawByteCount + Int(block.rawByteCount) > UnitPlan.maximumByteCount
+        || index - firstExtent > UnitPlan.maximumExtentCount
+      {
+        close(index)
+      }
+    }
+    blocks.append(UInt32(ordinal))
+    rawByteCount += Int(block.rawByteCount)
+  }
+
+  private mutating func close(_ end: Int) {
+    if end > firstExtent {
+      units.append(
+        ContentUnit(
+          container: container, blocks: firstBlock..<blocks.count, extents: firstExtent..<end,
+          rawByteCount: rawByteCount))
+    }
+    firstBlock = blocks.count
+    firstExtent = end
+    rawByteCount = 0
+  }
+}
+
+/// Collects a window.
+struct WindowBuilder {
+  var entries: [PlannedEntry] = []
+  var extents: [PlannedExtent] = []
+  private(set) var containers: [OpenContainer] = []
+  private var containerIndex: [Identifier: UInt32] = [:]
+  /// Files that are planned over several windows, by their index in `entries`.
+  var shared: [UInt32: SharedFile] = [:]
+  var plain: [UInt32] = []
+  var ended: [SharedFile] = []
+  var links: [PlannedLink] = []
+  var closed: [ClosedDirectory] = []
+  /// Chunks in the directories of all containers: what their memory depends on.
+  private(set) var directoryChunkCount = 0
+
+  var isEmpty: Bool {
+    entries.isEmpty && links.isEmpty && closed.isEmpty && ended.isEmpty
+  }
+
+  mutating func index(of container: OpenContainer) -> UInt32 {
+    if let last = containers.last, last.id == container.id { return UInt32(containers.count - 1) }
+    if let known = containerIndex[container.id] { return known }
+    let index = UInt32(containers.count)
+    containers.append(container)
+    containerIndex[container.id] = index
+    directoryChunkCount += container.directory.chunkCount
+    return index
+  }
+}

@@ -1,0 +1,86 @@
+import Glibc
+import MuninnDisk
+import MuninnFormat
+import Synchronization
+
+/// A file that several units write to, perhaps at the same time. Who writes its last extent completes
+/// it.
+final class SharedFile: Sendable {
+  private struct State {
+    var isMade: Bool
+    var failure: String?
+  }
+
+  private static let nextKey = Atomic<UInt64>(0)
+
+  let planned: PlannedEntry
+  private let key: UInt64
+  /// Extents to come; while the file is being planned one more.
+  private let remaining: Atomic<Int>
+  private let state: Mutex<State>
+
+  init(_ planned: PlannedEntry, extentCount: Int) {
+    self.planned = planned
+    key = SharedFile.nextKey.add(1, ordering: .relaxed).newValue
+    remaining = Atomic(extentCount)
+    state = Mutex(State(isMade: planned.isMade, failure: nil))
+  }
+
+  /// Extents that are about to be written; called before they are.
+  func add(_ count: Int) { remaining.add(count, ordering: .relaxed) }
+
+  var hasFailed: Bool { state.withLock { $0.failure != nil } }
+
+  /// The file will not be left in the target; the first reason is reported.
+  func fail(_ message: String) { state.withLock { $0.failure = $0.failure ?? message } }
+
+  /// The open file, made by whoever needs it first.
+  func handle(_ run: RestoreRun) throws(DiskError) -> Handle {
+    if let known = run.openFiles.handle(key) { return known }
+    return try state.withLock { (state) throws(DiskError) in
+      if let known = run.openFiles.handle(key) { return known }
+      let path = planned.entry.path
+      let directory = try run.tree.handle(planned.directory)
+      let flags = O_WRONLY | O_NOFOLLOW | (state.isMade ? 0 : O_CREAT | O_EXCL)
+      let file = try FileCalls.open(
+        at: directory.descriptor, lastName(of: path), flags: flags, mode: 0o600,
+        path: displayPath(path))
+      state.isMade = true
+      let handle = Handle(file)
+      run.openFiles.insert(handle, for: key)
+      return handle
+    }
+  }
+
+  /// Counts extents that are written, or given up; after the last one the file is completed.
+  func complete(_ count: Int, _ run: RestoreRun) -> RestoredIdentity? {
+    guard remaining.subtract(count, ordering: .acquiringAndReleasing).newValue == 0 else {
+      return nil
+    }
+    defer { run.openFiles.remove(key) }
+    if !hasFailed {
+      do throws(DiskError) {
+        let handle = try handle(run)
+        let size = try FileCalls.status(
+          of: handle.descriptor, path: displayPath(planned.entry.path)
+        ).size
+        if size != planned.entry.size {
+          try FileCalls.truncate(
+            handle.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
+        }
+        return try FileCompletion.complete(
+          planned, handle.descriptor, isOwnerDone: false, isModeDone: false, run)
+      } catch {
+        run.stopIfTargets(error)
+        fail(error.description)
+      }
+    }
+    giveUp(run)
+    return nil
+  }
+
+  private func giveUp(_ run: RestoreRun) {
+    let (isMade, failure) = state.withLock { ($0.isMade, $0.failure) }
+    FileCompletion.giveUp(planned, isMade: isMade, failure ?? "not restored", run)
+  }
+}
