@@ -70,6 +70,11 @@ import Testing
       }
       let bytes = [UInt8](repeating: 5, count: 4 << 20)
       WorkerThreads.run(count: 2, name: "pipe") { thread in
+        // Threads inherit the mask of who starts them, and Swift's own block everything.
+        var mask = sigset_t()
+        sigemptyset(&mask)
+        sigaddset(&mask, SIGUSR1)
+        pthread_sigmask(SIG_UNBLOCK, &mask, nil)
         running.update { $0.append(UInt(pthread_self())) }
         do throws(DiskError) {
           if thread == 0 {
