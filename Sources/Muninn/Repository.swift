@@ -1,3 +1,12 @@
+internal import Glibc
+internal import MuninnDisk
+internal import MuninnFormat
+internal import MuninnPipeline
+internal import MuninnStore
+
+/// The version of this program, as snapshots record it.
+public let muninnVersion = "0.1.0"
+
 /// A backup repository: the way in for a program that embeds Muninn.
 ///
 /// All functions may be called from any task and at the same time. Each long one runs on threads of its own, reports
@@ -5,68 +14,156 @@
 public final class Repository: Sendable {
   /// The absolute path of the repository.
   public let location: String
+  let store: Store
+  let state: LocalState
 
-  init(location: String) { self.location = location }
+  init(location: String, store: Store, state: LocalState) {
+    self.location = location
+    self.store = store
+    self.state = state
+  }
 
   /// Makes a repository at `location`, a directory that is absent or empty.
+  ///
+  /// Throws `alreadyExists` where something is there already, `invalidInput` for chunk sizes that cannot be used.
   public static func create(
-    at location: String, options: CreateOptions = CreateOptions()
+    at location: String, options: CreateOptions = CreateOptions(),
+    open: OpenOptions = OpenOptions()
   ) async throws(MuninnError) -> Repository {
-    throw MuninnError(.invalidInput, "skeleton")
+    try await onEngineThread { (_) throws(MuninnError) in
+      try asMuninn(store: { () throws(StoreError) in
+        try refuseForeignDirectory(location)
+        let storage = try localStorage(location, create: true)
+        let store = try Store.create(
+          in: storage, averageChunkSize: options.averageChunkSize, isShared: options.isShared)
+        return Repository(
+          location: storage.location, store: store,
+          state: LocalState(directory: open.stateDirectory))
+      })
+    }
   }
 
   /// Opens the repository at `location`.
+  ///
+  /// Throws `notARepository` where there is none, `unsupportedFormat` where a newer build made it, and `damaged` where
+  /// it is older than what this machine has seen of it.
   public static func open(
     at location: String, options: OpenOptions = OpenOptions()
   ) async throws(MuninnError) -> Repository {
-    throw MuninnError(.invalidInput, "skeleton")
+    try await onEngineThread { (_) throws(MuninnError) in
+      try asMuninn(store: { () throws(StoreError) in
+        let storage: LocalStorage
+        do throws(StoreError) { storage = try localStorage(location, create: false) } catch {
+          guard error.code == .notFound else { throw error }
+          throw StoreError(
+            .notARepository, "\(location) is not there: make a repository with init first")
+        }
+        let store = try Store.open(in: storage)
+        let repository = Repository(
+          location: storage.location, store: store,
+          state: LocalState(directory: options.stateDirectory))
+        _ = try repository.readJournal()
+        return repository
+      })
+    }
+  }
+
+  private static func localStorage(
+    _ location: String, create: Bool
+  ) throws(StoreError) -> LocalStorage {
+    try onLocation(location) { () throws(DiskError) in
+      try LocalStorage(path: location, create: create)
+    }
+  }
+
+  /// A repository is made in an empty directory alone, so that no file of anyone else's is taken for one of its own.
+  private static func refuseForeignDirectory(_ location: String) throws(StoreError) {
+    guard let storage = try? LocalStorage(path: location, create: false) else { return }
+    let isRepository = (try? storage.size(of: ObjectName.repository)) != nil
+    if isRepository {
+      throw StoreError(
+        .alreadyExists, "\(location) holds a repository already: use it as it is")
+    }
+    let listing = try onLocation(location) { () throws(DiskError) in
+      let directory = try FileCalls.open(
+        at: AT_FDCWD, location, flags: O_RDONLY | O_DIRECTORY, path: location)
+      return try DirectoryListing.read(directory.descriptor, path: location)
+    }
+    guard listing.count == 0 else {
+      throw StoreError(
+        .alreadyExists, "\(location) is not empty: name a directory that is absent or empty")
+    }
+  }
+
+  private static func onLocation<R>(
+    _ location: String, _ body: () throws(DiskError) -> R
+  ) throws(StoreError) -> R {
+    do { return try body() } catch { throw StoreError(error, object: location) }
   }
 
   /// The repository's id: 32 hexadecimal digits.
-  public var id: String { "" }
+  public var id: String { store.header.repository.description }
 
   /// Whether several file systems may use it, as decided when it was made.
-  public var isShared: Bool { false }
+  public var isShared: Bool { store.header.isShared }
+
+  /// The journal as it is now, held against what this machine has seen of it.
+  func readJournal() throws(StoreError) -> JournalState {
+    let journal = try store.loadJournal()
+    try state.notice(journal, of: store.header.repository)
+    return journal
+  }
+
+  func currentJournal() throws(MuninnError) -> JournalState {
+    try asMuninn(store: { () throws(StoreError) in try readJournal() })
+  }
 
   /// All snapshots, oldest first.
-  public func snapshots() async throws(MuninnError) -> [Snapshot] { [] }
+  public func snapshots() async throws(MuninnError) -> [Snapshot] {
+    try await onEngineThread { [self] (_) throws(MuninnError) in
+      try currentJournal().snapshots.map { Snapshot($0) }
+    }
+  }
 
   /// The one snapshot that `selector` means; throws `notFound` naming the selector and what there is.
   public func snapshot(_ selector: SnapshotSelector) async throws(MuninnError) -> Snapshot {
-    throw MuninnError(.invalidInput, "skeleton")
+    try await onEngineThread { [self] (_) throws(MuninnError) in
+      let journal = try currentJournal()
+      return Snapshot(try select(selector, in: journal))
+    }
   }
 
-  /// Backs up a tree. Paths that cannot be read are in the report; everything else is stored.
-  public func backup(
-    _ request: BackupRequest, progress: ProgressHandler? = nil
-  ) async throws(MuninnError) -> BackupReport {
-    throw MuninnError(.invalidInput, "skeleton")
+  func select(
+    _ selector: SnapshotSelector, in journal: JournalState
+  ) throws(MuninnError) -> SnapshotRecord {
+    func newest(_ fileSystem: String?, before seconds: Double) -> SnapshotRecord? {
+      journal.snapshots.last { record in
+        (fileSystem == nil || record.fileSystem?.description == fileSystem)
+          && Double(record.completedNanoseconds) / 1e9 <= seconds
+      }
+    }
+    switch selector {
+    case .latest(let fileSystem):
+      if let found = newest(fileSystem, before: .infinity) { return found }
+      throw MuninnError(.notFound, "\(location) holds no snapshot\(of(fileSystem)) yet")
+    case .at(let seconds, let fileSystem):
+      if let found = newest(fileSystem, before: seconds) { return found }
+      throw MuninnError(
+        .notFound, "\(location) holds no snapshot\(of(fileSystem)) from before \(seconds)")
+    case .id(let prefix):
+      let matches = journal.snapshots.filter { $0.id.description.hasPrefix(prefix.lowercased()) }
+      if prefix.count >= 4, matches.count == 1 { return matches[0] }
+      let reason =
+        prefix.count < 4
+        ? "a snapshot id needs at least 4 digits, and '\(prefix)' has fewer"
+        : matches.isEmpty
+          ? "\(location) holds no snapshot '\(prefix)'"
+          : "'\(prefix)' means \(matches.count) snapshots: give more digits"
+      throw MuninnError(prefix.count < 4 ? .invalidInput : .notFound, reason)
+    }
   }
 
-  /// Restores a snapshot, or some paths of it.
-  public func restore(
-    _ request: RestoreRequest, progress: ProgressHandler? = nil
-  ) async throws(MuninnError) -> RestoreReport {
-    throw MuninnError(.invalidInput, "skeleton")
-  }
-
-  /// Calls `body` with each entry of a snapshot at or below `path`, in path order, on a thread of the engine.
-  /// `body` returns false to stop.
-  public func list(
-    _ selector: SnapshotSelector, path: String? = nil, isRecursive: Bool = true,
-    _ body: @escaping @Sendable (Entry) -> Bool
-  ) async throws(MuninnError) {
-    throw MuninnError(.invalidInput, "skeleton")
-  }
-
-  /// Verifies the structure of the repository, or every byte of it.
-  public func check(
-    _ options: CheckOptions = CheckOptions(), progress: ProgressHandler? = nil
-  ) async throws(MuninnError) -> CheckReport {
-    throw MuninnError(.invalidInput, "skeleton")
-  }
-
-  public func statistics() async throws(MuninnError) -> RepositoryStatistics {
-    throw MuninnError(.invalidInput, "skeleton")
+  private func of(_ fileSystem: String?) -> String {
+    fileSystem.map { " of file system \($0)" } ?? ""
   }
 }

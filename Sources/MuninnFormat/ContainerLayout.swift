@@ -98,7 +98,8 @@ package struct ContainerDirectory: Sendable, Equatable {
     let first = Int(block.firstSlot)
     for length in lengths[first..<(first + Int(block.chunkCount))] { sum += UInt64(length) }
     guard sum == UInt64(block.rawByteCount) else {
-      throw FormatError(.invalidValue, "a block of \(block.rawByteCount) bytes whose chunks say \(sum)")
+      throw FormatError(
+        .invalidValue, "a block of \(block.rawByteCount) bytes whose chunks say \(sum)")
     }
   }
 

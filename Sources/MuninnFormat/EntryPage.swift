@@ -139,10 +139,12 @@ extension ByteWriter {
       byte(ContentTag.extents)
       count(extents.count)
       for one in extents { extent(one, tables: &tables) }
-    case .tree(let root):
+    case .tree(let root, let lists):
       byte(ContentTag.tree)
       byte(root.level)
       reference(root.page, tables: &tables)
+      count(lists.count)
+      for list in lists { reference(list, tables: &tables) }
     }
   }
 }
@@ -217,7 +219,12 @@ extension ByteReader {
       guard Int(level) <= FormatLimit.treeLevels else {
         throw FormatError(.invalidValue, "a tree of \(level) levels")
       }
-      return .tree(TreeRoot(level: level, page: try reference(head)))
+      let root = TreeRoot(level: level, page: try reference(head))
+      var lists: [ChunkReference] = []
+      for _ in 0..<(try count(limit: FormatLimit.containerListsPerEntry, "container lists")) {
+        lists.append(try reference(head))
+      }
+      return .tree(root, containerLists: lists)
     case let other: throw FormatError(.invalidValue, "content of type \(other)")
     }
   }

@@ -17,7 +17,8 @@ package struct Identifier: Hashable, Comparable, Sendable, CustomStringConvertib
     let digits = hex.utf8
     guard digits.count == 32 else { return nil }
     let middle = digits.index(digits.startIndex, offsetBy: 16)
-    guard let high = Identifier.word(digits[..<middle]), let low = Identifier.word(digits[middle...])
+    guard let high = Identifier.word(digits[..<middle]),
+      let low = Identifier.word(digits[middle...])
     else { return nil }
     self.init(high: high, low: low)
   }

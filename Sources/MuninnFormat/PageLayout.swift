@@ -232,3 +232,23 @@ extension ByteReader {
     }
   }
 }
+
+/// A chunk of container ids: 16 bytes each, nothing else.
+package enum ContainerList {
+  package static let idsPerChunk = 1 << 16
+
+  package static func encoded(_ ids: some Sequence<Identifier>) -> [UInt8] {
+    var writer = ByteWriter()
+    for id in ids { writer.identifier(id) }
+    return writer.bytes
+  }
+
+  package static func decode(
+    _ bytes: UnsafeRawBufferPointer
+  ) throws(FormatError) -> [Identifier] {
+    var reader = ByteReader(bytes)
+    var ids: [Identifier] = []
+    while reader.remaining > 0 { ids.append(try reader.identifier()) }
+    return ids
+  }
+}

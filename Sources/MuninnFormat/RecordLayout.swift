@@ -173,7 +173,8 @@ extension JournalOperation {
       }
       self = .segments(added: added, removed: try reader.identifiers())
     default:
-      throw FormatError(.unsupportedVersion, "a journal operation of type \(type): use a newer build")
+      throw FormatError(
+        .unsupportedVersion, "a journal operation of type \(type): use a newer build")
     }
   }
 }

@@ -54,7 +54,8 @@ package struct RepositoryHeader: Sendable, Equatable {
     let (envelope, payload) = try bytes.withUnsafeBytesTyped { (raw) throws(FormatError) in
       let envelope = try Envelope(decoding: raw)
       guard envelope.kind == .repository, envelope.repository == envelope.object else {
-        throw FormatError(.wrongKind, "an object of kind \(envelope.kind), not a repository's header")
+        throw FormatError(
+          .wrongKind, "an object of kind \(envelope.kind), not a repository's header")
       }
       let seal = try Seal(envelope: envelope, masterKey: masterKey)
       let frames = UnsafeRawBufferPointer(rebasing: raw[Envelope.byteCount...])

@@ -1,5 +1,4 @@
 package import MuninnDisk
-package import MuninnFormat
 package import MuninnStore
 
 /// What ended a backup or restore as a whole. What concerns one path alone is a `PathFailure` in the outcome.

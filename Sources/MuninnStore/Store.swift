@@ -44,7 +44,8 @@ package final class Store: Sendable {
       try storage.putIfAbsent(ObjectName.repository, bytes)
     }
     guard isNew else {
-      throw StoreError(.alreadyExists, "\(storage.location) holds a repository already: use it as it is")
+      throw StoreError(
+        .alreadyExists, "\(storage.location) holds a repository already: use it as it is")
     }
     return try Store(storage: storage, header: header, masterKey: nil)
   }
@@ -113,7 +114,7 @@ struct ChunkSizes {
     let average = average ?? ChunkSizes.defaultAverage
     guard average >= 4 << 10, average <= 4 << 20, average & (average - 1) == 0 else {
       throw StoreError(
-        .inputOutput,
+        .invalidInput,
         "an average chunk size of \(average) bytes: it must be a power of two from 4 KiB to 4 MiB")
     }
     self.average = average

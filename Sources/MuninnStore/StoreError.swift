@@ -14,6 +14,7 @@ package struct StoreError: Error, Sendable, CustomStringConvertible {
     case accessDenied
     /// The repository is older than what this machine has seen of it.
     case rolledBack
+    case invalidInput
     case cancelled
     case inputOutput
   }

@@ -23,6 +23,12 @@ struct Lock: ~Copyable, @unchecked Sendable {
 
   /// Releases the lock, sleeps until `condition` is signalled (or for no reason), takes it again.
   func wait(for condition: borrowing Condition) { pthread_cond_wait(condition.variable, mutex) }
+
+  /// The same, until a moment on the wall clock at the latest; false once it has come.
+  func wait(for condition: borrowing Condition, until moment: timespec) -> Bool {
+    var moment = moment
+    return pthread_cond_timedwait(condition.variable, mutex, &moment) != ETIMEDOUT
+  }
 }
 
 /// A condition variable, used under one `Lock`. Sendable for the same reason as `Lock`.

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A value under a mutex, with a condition variable to wait for what others do to it.
 ///
 /// Whoever changes the value in a way that someone may wait for uses `update`, or `withLock` and
@@ -52,6 +54,20 @@ package final class Monitor<State: ~Copyable>: @unchecked Sendable {
     lock.lock()
     defer { lock.unlock() }
     while !condition(state) { lock.wait(for: changed) }
+  }
+
+  /// Blocks until `condition` holds or the time is up; returns whether it holds.
+  package func wait(
+    nanoseconds: Int64, until condition: (borrowing State) -> Bool
+  ) -> Bool {
+    let end = Machine.nowNanoseconds() + nanoseconds
+    let moment = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
+    lock.lock()
+    defer { lock.unlock() }
+    while !condition(state) {
+      if !lock.wait(for: changed, until: moment) { return condition(state) }
+    }
+    return true
   }
 
   /// Wakes everyone who waits, to look at their conditions again.

@@ -31,8 +31,10 @@ package final class ContainerWriter {
 
   private struct OpenObject {
     let id: Identifier
-    let writer: any ObjectWriter
+    let envelope: Envelope
     let seal: Seal
+    /// The object, made with its first block: a container that stays empty leaves no trace.
+    var writer: (any ObjectWriter)?
     var directory = ContainerDirectory()
     var blockCount: UInt32 = 0
     var offset = UInt64(Envelope.byteCount)
@@ -68,16 +70,22 @@ package final class ContainerWriter {
     let seal = try decoding(name) { () throws(FormatError) in
       try Seal(envelope: envelope, masterKey: session.store.masterKey)
     }
-    let writer = try onDisk(name) { () throws(DiskError) in
-      try session.store.storage.create(
-        name, expectedByteCount: ContainerWriter.containerByteCount)
-    }
-    let header = envelope.encoded()
-    try onDisk(name) { () throws(DiskError) in
-      try header.withUnsafeBytesTyped { (bytes) throws(DiskError) in try writer.append(bytes) }
-    }
-    open = OpenObject(id: id, writer: writer, seal: seal)
+    open = OpenObject(id: id, envelope: envelope, seal: seal)
     return ChunkLocation(container: id, slot: 0)
+  }
+
+  private func object(_ name: String) throws(StoreError) -> any ObjectWriter {
+    if let made = open?.writer { return made }
+    guard let current = open else { throw StoreError(.inputOutput, "no container is open") }
+    let header = current.envelope.encoded()
+    let made = try onDisk(name) { () throws(DiskError) in
+      let made = try session.store.storage.create(
+        name, expectedByteCount: ContainerWriter.containerByteCount)
+      try header.withUnsafeBytesTyped { (bytes) throws(DiskError) in try made.append(bytes) }
+      return made
+    }
+    open?.writer = made
+    return made
   }
 
   /// Takes a chunk over into the open container, at the slot after the last one's.
@@ -114,8 +122,9 @@ package final class ContainerWriter {
         payload, kind: .block, number: current.blockCount, level: level,
         scratch: scratch.bytes, into: frame.bytes)
     }
+    let object = try object(name)
     try onDisk(name) { () throws(DiskError) in
-      try current.writer.append(UnsafeRawBufferPointer(rebasing: frame.bytes[..<size]))
+      try object.append(UnsafeRawBufferPointer(rebasing: frame.bytes[..<size]))
     }
     open?.directory.blocks.append(
       BlockRecord(
@@ -132,6 +141,7 @@ package final class ContainerWriter {
     try closeBlock()
     guard let current = open else { return }
     open = nil
+    guard let writer = current.writer else { return }
     let name = ObjectName.container(current.id)
     let directory = try decoding(name) { () throws(FormatError) in
       try current.seal.frame(
@@ -146,14 +156,14 @@ package final class ContainerWriter {
     let tail = directory + footer.encoded()
     try onDisk(name) { () throws(DiskError) in
       try tail.withUnsafeBytesTyped { (bytes) throws(DiskError) in
-        try current.writer.append(bytes)
+        try writer.append(bytes)
       }
     }
     let record = ContainerRecord(
       id: current.id, isManifest: isManifest, byteCount: total,
       chunkCount: UInt32(current.directory.chunkCount), rawByteCount: current.rawByteCount)
     try session.sync(
-      UnsyncedContainer(writer: current.writer, record: record, directory: current.directory))
+      UnsyncedContainer(writer: writer, record: record, directory: current.directory))
   }
 
   /// Closes what is open. The container is durable once the session's `waitForSyncs` has returned.
@@ -161,7 +171,7 @@ package final class ContainerWriter {
 
   /// Gives up what is open and not complete.
   package func discard() {
-    open?.writer.discard()
+    open?.writer?.discard()
     open = nil
     blockFill = 0
     blockLengths.removeAll()

@@ -108,7 +108,8 @@ extension Store {
   }
 
   /// The envelope at the start of `bytes`, which must name this repository and `object`.
-  func envelope(of bytes: [UInt8], name: String, object: Identifier) throws(StoreError) -> Envelope {
+  func envelope(of bytes: [UInt8], name: String, object: Identifier) throws(StoreError) -> Envelope
+  {
     let envelope = try decoding(name) { () throws(FormatError) in
       try bytes.withUnsafeBytesTyped { (raw) throws(FormatError) in try Envelope(decoding: raw) }
     }
@@ -122,7 +123,8 @@ extension Store {
       throw StoreError(.damaged, "is object \(envelope.object) under another's name", object: name)
     }
     guard envelope.suite == header.suite else {
-      throw StoreError(.damaged, "cipher suite \(envelope.suite) is not the repository's", object: name)
+      throw StoreError(
+        .damaged, "cipher suite \(envelope.suite) is not the repository's", object: name)
     }
     return envelope
   }

@@ -52,7 +52,7 @@ package final class ChunkIndex: Sendable {
 
   /// Opens the live segments of `journal`. A segment that is missing or damaged loses nothing: its containers'
   /// directories stand in for it.
-  init(store: Store, journal: JournalState) throws(StoreError) {
+  package init(store: Store, journal: JournalState) throws(StoreError) {
     self.store = store
     live = Set(journal.containers.keys)
     var segments: [Segment] = []
@@ -75,6 +75,18 @@ package final class ChunkIndex: Sendable {
       guard let container = try? store.container(id) else { continue }
       state.withLock { load(container, into: &$0) }
     }
+  }
+
+  /// Reads every page of every segment; returns what is wrong with them. Nothing is lost with a page: its chunks would
+  /// be stored again.
+  package func damagedPages() -> [StoreError] {
+    var problems: [StoreError] = []
+    for segment in segments {
+      for number in 0..<segment.pageCount {
+        do throws(StoreError) { _ = try segment.page(number) } catch { problems.append(error) }
+      }
+    }
+    return problems
   }
 
   /// Where a committed chunk, or one of this session's, is.

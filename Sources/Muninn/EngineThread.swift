@@ -1,0 +1,90 @@
+internal import MuninnDisk
+internal import MuninnPipeline
+internal import MuninnStore
+internal import Synchronization
+
+/// Runs blocking work on a thread of its own, so that it never holds one of Swift's cooperative pool.
+///
+/// Cancelling the task sets the `Cancellation` that `body` is given.
+func onEngineThread<R: Sendable>(
+  _ body: @escaping @Sendable (Cancellation) throws(MuninnError) -> R
+) async throws(MuninnError) -> R {
+  let cancellation = Cancellation()
+  let result: Result<R, MuninnError> = await withTaskCancellationHandler {
+    await withCheckedContinuation { continuation in
+      _ = WorkerThread.start(name: "muninn-engine") {
+        do throws(MuninnError) {
+          continuation.resume(returning: .success(try body(cancellation)))
+        } catch {
+          continuation.resume(returning: .failure(error))
+        }
+      }
+    }
+  } onCancel: {
+    cancellation.cancel()
+  }
+  return try result.get()
+}
+
+/// Hands counters to a progress handler ten times a second, from a thread of its own, and once more at the end.
+final class ProgressReporter: Sendable {
+  private let counters: ProgressCounters
+  private let handler: ProgressHandler
+  private let started = Machine.monotonicNanoseconds()
+  private let isDone = Monitor(false)
+  private let thread = Mutex<WorkerThread?>(nil)
+
+  init?(_ counters: ProgressCounters, _ handler: ProgressHandler?) {
+    guard let handler else { return nil }
+    self.counters = counters
+    self.handler = handler
+    thread.withLock {
+      $0 = WorkerThread.start(name: "muninn-report") { [self] in
+        while !isDone.wait(nanoseconds: 100_000_000, until: { $0 }) { handler(current) }
+      }
+    }
+  }
+
+  private var current: Progress {
+    var progress = Progress()
+    progress.phase = Progress.Phase(counters.phase)
+    progress.filesDone = counters.entries.load(ordering: .relaxed)
+    progress.bytesDone = counters.bytes.load(ordering: .relaxed)
+    let entriesTotal = counters.entriesTotal.load(ordering: .relaxed)
+    let bytesTotal = counters.bytesTotal.load(ordering: .relaxed)
+    progress.filesTotal = entriesTotal == 0 ? nil : max(entriesTotal, progress.filesDone)
+    progress.bytesTotal = bytesTotal == 0 ? nil : max(bytesTotal, progress.bytesDone)
+    progress.bytesStored = counters.bytesStored.load(ordering: .relaxed)
+    progress.chunksNew = counters.chunksNew.load(ordering: .relaxed)
+    progress.chunksDuplicate = counters.chunksDuplicate.load(ordering: .relaxed)
+    progress.secondsElapsed = Double(Machine.monotonicNanoseconds() - started) / 1e9
+    if progress.secondsElapsed > 0 {
+      progress.bytesPerSecond = Double(progress.bytesDone) / progress.secondsElapsed
+    }
+    progress.currentPath = displayPath(counters.currentPath)
+    return progress
+  }
+
+  /// Stops reporting after one last report.
+  func finish() {
+    isDone.update { $0 = true }
+    thread.withLock { $0.take() }?.join()
+    handler(current)
+  }
+}
+
+extension Progress.Phase {
+  init(_ phase: ProgressCounters.Phase) {
+    switch phase {
+    case .starting: self = .starting
+    case .scanning: self = .scanning
+    case .reading: self = .reading
+    case .committing: self = .committing
+    case .planning: self = .planning
+    case .restoring: self = .restoring
+    case .metadata: self = .metadata
+    case .checking: self = .checking
+    case .done: self = .done
+    }
+  }
+}

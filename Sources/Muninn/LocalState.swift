@@ -1,0 +1,70 @@
+internal import Glibc
+internal import MuninnDisk
+internal import MuninnFormat
+internal import MuninnStore
+
+/// What this machine remembers of repositories, apart from them and from the data. Losing it costs time, never data.
+///
+/// `repositories/ID` holds the newest record that was seen (its number and hash), so that an older state of the
+/// repository, put back from a copy, is noticed. `identities/HASH` is the catalogue of a restored tree.
+struct LocalState: Sendable {
+  let directory: String
+
+  /// Nil for `directory` takes `$XDG_STATE_HOME/muninn`, or `~/.local/state/muninn`.
+  init(directory: String?) {
+    if let directory {
+      self.directory = directory
+    } else if let base = LocalState.environment("XDG_STATE_HOME"), base.hasPrefix("/") {
+      self.directory = base + "/muninn"
+    } else {
+      self.directory = (LocalState.environment("HOME") ?? "/root") + "/.local/state/muninn"
+    }
+  }
+
+  private static func environment(_ name: String) -> String? {
+    guard let value = getenv(name) else { return nil }
+    let text = String(cString: value)
+    return text.isEmpty ? nil : text
+  }
+
+  /// Compares the journal with what was seen before, and remembers the newer. A machine without writable state
+  /// remembers nothing and goes on.
+  func notice(_ journal: JournalState, of repository: Identifier) throws(StoreError) {
+    guard journal.problems.isEmpty else { return }
+    guard let storage = try? LocalStorage(path: directory, create: true) else { return }
+    let name = "repositories/\(repository)"
+    if let bytes = try? storage.read(name, maximumByteCount: 4096) {
+      let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+      if let first = words.first, let seen = UInt64(first), seen > journal.head {
+        throw StoreError(
+          .rolledBack,
+          "the repository ends with record \(journal.head), and this machine has seen record "
+            + "\(seen) of it: an older state was put back, or records were lost. If that is meant, "
+            + "remove \(directory)/\(name)")
+      }
+      if words.count == 2, UInt64(words[0]) == journal.head {
+        let hash = LocalState.hex(journal.headHash)
+        guard words[1] == hash[...] else {
+          throw StoreError(
+            .rolledBack,
+            "record \(journal.head) is not the one that this machine has seen: the repository was "
+              + "exchanged or altered. If that is meant, remove \(directory)/\(name)")
+        }
+        return
+      }
+    }
+    try? storage.put(name, [UInt8]("\(journal.head) \(LocalState.hex(journal.headHash))".utf8))
+  }
+
+  private static func hex(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(
+      decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+
+  /// Where the identities of the tree at `root` are kept, below `indexDirectory` or the state directory.
+  func identityCatalogue(root: [UInt8], indexDirectory: String?) -> String {
+    let name = hexadecimal(root.withUnsafeBytes { checksum($0) })
+    return (indexDirectory ?? directory) + "/identities/" + name
+  }
+}

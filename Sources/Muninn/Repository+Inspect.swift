@@ -1,0 +1,72 @@
+internal import MuninnDisk
+internal import MuninnFormat
+internal import MuninnPipeline
+internal import MuninnStore
+
+extension Repository {
+  /// Calls `body` with each entry of a snapshot at or below `path`, in path order, on a thread of the engine.
+  /// `body` returns false to stop. Without recursion, a directory shows its own entries alone.
+  ///
+  /// Throws `notFound` for an unknown snapshot or path.
+  public func list(
+    _ selector: SnapshotSelector, path: String? = nil, isRecursive: Bool = true,
+    _ body: @escaping @Sendable (Entry) -> Bool
+  ) async throws(MuninnError) {
+    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+      let journal = try currentJournal()
+      let snapshot = try select(selector, in: journal)
+      let wanted = pathBytes(display: path ?? "").split(separator: 0x2F).joined(separator: [0x2F])
+      let listing = SnapshotListing(
+        store: store, root: snapshot.root, path: Array(wanted), isRecursive: isRecursive)
+      let isFound = try asMuninn(store: { () throws(StoreError) in
+        try listing.run { !cancellation.isCancelled && body(Entry($0)) }
+      })
+      if cancellation.isCancelled { throw MuninnError(.cancelled, "the listing was cancelled") }
+      guard isFound else {
+        throw MuninnError(
+          .notFound, "snapshot \(snapshot.id.description.prefix(8)) holds no path '\(path ?? "")'",
+          path: path)
+      }
+    }
+  }
+
+  /// Verifies the structure of the repository, or every byte of it.
+  public func check(
+    _ options: CheckOptions = CheckOptions(), progress: ProgressHandler? = nil
+  ) async throws(MuninnError) -> CheckReport {
+    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+      let started = Machine.monotonicNanoseconds()
+      let counters = ProgressCounters()
+      let reporter = ProgressReporter(counters, progress)
+      defer { reporter?.finish() }
+      let outcome = try asMuninn(pipeline: { () throws(PipelineError) in
+        try CheckPipeline(
+          store: store, readData: options.readData, threads: Machine.coreCount,
+          progress: counters, cancellation: cancellation
+        ).run()
+      })
+      return CheckReport(
+        snapshots: outcome.snapshots, containers: outcome.containers, chunks: outcome.chunks,
+        bytesRead: outcome.bytesRead,
+        seconds: Double(Machine.monotonicNanoseconds() - started) / 1e9,
+        problems: outcome.problems.map { PathProblem(path: $0.place, message: $0.message) })
+    }
+  }
+
+  public func statistics() async throws(MuninnError) -> RepositoryStatistics {
+    try await onEngineThread { [self] (_) throws(MuninnError) in
+      let journal = try currentJournal()
+      let containers = journal.containers.values
+      return RepositoryStatistics(
+        repositoryID: id, formatVersion: UInt32(formatVersion),
+        isEncrypted: store.header.suite != .none, snapshots: UInt64(journal.snapshots.count),
+        containers: UInt64(containers.count),
+        chunks: containers.reduce(0) { $0 + UInt64($1.chunkCount) },
+        uniqueBytes: containers.reduce(0) { $0 + $1.rawByteCount },
+        containerBytes: containers.reduce(0) { $0 + $1.byteCount },
+        segmentBytes: journal.segments.values.reduce(0) { $0 + $1.byteCount },
+        journalRecords: journal.head, journalBytes: journal.byteCount,
+        logicalBytes: journal.snapshots.reduce(0) { $0 + $1.counts.bytes })
+    }
+  }
+}

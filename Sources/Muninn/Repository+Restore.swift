@@ -1,0 +1,53 @@
+internal import MuninnDisk
+internal import MuninnFormat
+internal import MuninnPipeline
+internal import MuninnStore
+internal import Synchronization
+
+extension Repository {
+  /// Restores a snapshot, or some paths of it, into a directory that is absent or empty.
+  ///
+  /// Paths that cannot be restored are in the report; everything else is. Throws `notFound` for an unknown snapshot,
+  /// `invalidInput` for a target that is not empty, `noSpace`, `inputOutput`, `cancelled`.
+  public func restore(
+    _ request: RestoreRequest, progress: ProgressHandler? = nil
+  ) async throws(MuninnError) -> RestoreReport {
+    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+      let started = Machine.monotonicNanoseconds()
+      let counters = ProgressCounters()
+      let reporter = ProgressReporter(counters, progress)
+      defer { reporter?.finish() }
+      let journal = try currentJournal()
+      let snapshot = try select(request.snapshot, in: journal)
+      let target = pathBytes(display: request.target)
+      guard target.first == 0x2F else {
+        throw MuninnError(.invalidInput, "the target '\(request.target)' is not an absolute path")
+      }
+      var options = RestoreOptions(
+        root: snapshot.root, entryCount: snapshot.counts.entries,
+        byteCount: snapshot.counts.bytes, target: target,
+        threads: max(1, request.threads ?? Machine.coreCount))
+      options.paths = request.paths.map { pathBytes(display: $0) }
+      options.defragment = request.defragment
+      counters.entriesTotal.store(snapshot.counts.entries, ordering: .relaxed)
+      counters.bytesTotal.store(snapshot.counts.bytes, ordering: .relaxed)
+      let catalogue = state.identityCatalogue(
+        root: target, indexDirectory: request.indexDirectory)
+      options.identityCatalogue =
+        options.paths.isEmpty
+        ? CatalogueDestination(path: catalogue, snapshot: snapshot.id) : nil
+      let outcome = try asMuninn(pipeline: { () throws(PipelineError) in
+        try RestorePipeline(
+          store: store, options: options, progress: counters, cancellation: cancellation
+        ).run()
+      })
+      return RestoreReport(
+        snapshot: snapshot.id.description,
+        seconds: Double(Machine.monotonicNanoseconds() - started) / 1e9,
+        entries: outcome.entries, files: outcome.files, bytes: outcome.bytes,
+        containersRead: outcome.containersRead, containerBytesRead: outcome.containerBytesRead,
+        extents: outcome.extents, problems: outcome.failures.map { PathProblem($0) },
+        problemCount: outcome.failureCount)
+    }
+  }
+}

@@ -1,0 +1,158 @@
+package import MuninnDisk
+package import MuninnFormat
+package import MuninnStore
+internal import Synchronization
+
+/// One backup, as stages. This file is the table of contents:
+///
+/// ```
+/// WalkStage      directories, listed ahead by threads, visited in path order      -> WalkedEntry
+/// CompareStage   met with the parent's manifest: taken over, or to be read        -> Batch
+/// WorkPool       batches, and segments of large files, for the workers            -> Work
+/// BackupWorker   opens, reads, cuts, identifies, deduplicates, compresses, writes -> [ManifestEntry]
+/// AssembleStage  entries back in path order, manifest pages                       -> TreeRoot
+/// commit         containers and segment durable, then the journal record          -> SnapshotRecord
+/// ```
+///
+/// Walking and comparing run on the calling thread; a third of the cores, at least one, lists ahead of it; `threads`
+/// workers; one thread assembles; the session's syncs. Every queue between them is bounded.
+package struct BackupPipeline {
+  private let store: Store
+  private let options: BackupOptions
+  private let counters: ProgressCounters
+  private let cancellation: Cancellation
+
+  package init(
+    store: Store, options: BackupOptions, progress: ProgressCounters, cancellation: Cancellation
+  ) {
+    self.store = store
+    self.options = options
+    counters = progress
+    self.cancellation = cancellation
+  }
+
+  /// Backs up and commits. `describe` fills in what the pipeline does not know: host, user, tags and the like.
+  ///
+  /// Blocks; call it from a thread of its own. Whatever it throws, nothing was committed.
+  package func run(
+    describe: (inout SnapshotRecord) -> Void
+  ) throws(PipelineError) -> BackupOutcome {
+    let started = Machine.nowNanoseconds()
+    counters.phase = .scanning
+    let root = try SourceRoot(options.sources)
+    let session = try fromStore { () throws(StoreError) in try WriteSession(store: store) }
+    defer { session.end() }
+    let shared = BackupShared(
+      store: store, session: session, options: options, counters: counters,
+      cancellation: cancellation)
+    for (path, reason) in root.missing {
+      shared.fail(PathFailure(path: path, message: reason))
+    }
+    let stages = try runStages(root, shared)
+    counters.phase = .committing
+    var draft = SnapshotRecord(
+      id: randomIdentifier(), root: stages.result.root,
+      containers: ContainerSet(base: nil, added: [], removed: []))
+    draft.startedNanoseconds = started
+    draft.parent = options.parent?.id
+    draft.isFull = options.isFull || options.parent == nil
+    draft.paths = options.sources
+    draft.counts = stages.counts
+    draft.counts.bytesRead = shared.bytesRead.load(ordering: .relaxed)
+    draft.counts.bytesNew = shared.bytesNew.load(ordering: .relaxed)
+    draft.counts.bytes = stages.counts.bytes + draft.counts.bytesRead
+    draft.counts.chunksNew = counters.chunksNew.load(ordering: .relaxed)
+    draft.counts.chunksDuplicate = counters.chunksDuplicate.load(ordering: .relaxed)
+    let failures = shared.pathFailures
+    draft.counts.errors = failures.count
+    describe(&draft)
+    let committed = try fromStore { () throws(StoreError) in
+      try session.commit(draft, needed: stages.result.containers)
+    }
+    counters.phase = .done
+    return BackupOutcome(snapshot: committed, failures: failures.first)
+  }
+
+  private func runStages(
+    _ root: SourceRoot, _ shared: BackupShared
+  ) throws(PipelineError) -> (result: AssembleStage.Result, counts: SnapshotCounts) {
+    let walk = WalkStage(
+      rootPath: root.path, wanted: root.wanted, excludes: ExcludePatterns(options.excludes))
+    let assembled = Mutex<AssembleStage.Result?>(nil)
+    let listers = (0..<max(1, options.threads / 2)).map { _ in
+      WorkerThread.start(name: "muninn-walk") { walk.runAhead() }
+    }
+    let workers = (0..<options.threads).map { _ in
+      WorkerThread.start(name: "muninn-work") {
+        let worker = BackupWorker(shared: shared)
+        do throws(PipelineError) { try worker.run() } catch { shared.stop(error) }
+        worker.discard()
+      }
+    }
+    let assembler = WorkerThread.start(name: "muninn-tree") {
+      do throws(StoreError) {
+        let live = LiveContainers(session: shared.session, store: shared.store)
+        let result = try shared.assemble.run(
+          manifest: shared.manifest, live: live, counters: shared.counters)
+        assembled.withLock { $0 = result }
+      } catch {
+        _ = shared.stop(error)
+      }
+    }
+    counters.phase = .reading
+    var counts = SnapshotCounts()
+    do throws(PipelineError) { counts = try compare(walk, shared) } catch { shared.stop(error) }
+    walk.stop()
+    shared.pool.close()
+    listers.forEach { $0.join() }
+    workers.forEach { $0.join() }
+    assembler.join()
+    if cancellation.isCancelled { shared.stop(.cancelled) }
+    if let failure = shared.storeFailure {
+      shared.manifest.discard()
+      throw failure
+    }
+    guard let result = assembled.withLock({ $0 }) else { throw PipelineError.cancelled }
+    return (result, counts)
+  }
+
+  /// Walks and compares on this thread.
+  private func compare(
+    _ walk: WalkStage, _ shared: BackupShared
+  ) throws(PipelineError) -> SnapshotCounts {
+    let parent = try fromStore { () throws(StoreError) in
+      try options.parent.map { (snapshot) throws(StoreError) in
+        try ParentCursor(snapshot, store: store)
+      }
+    }
+    var stage = CompareStage(
+      options: options, parent: parent, identities: openCatalogue(),
+      live: LiveContainers(session: shared.session, store: store), counters: counters
+    ) { (batch) throws(PipelineError) in
+      guard shared.assemble.waitForRoom(batch.sequence) else { throw PipelineError.cancelled }
+      let needsReading = batch.items.contains { if case .read = $0 { true } else { false } }
+      if needsReading {
+        guard shared.pool.add(batch) else { throw PipelineError.cancelled }
+      } else {
+        shared.assemble.deliver(
+          batch.items.compactMap { if case .ready(let entry) = $0 { entry } else { nil } },
+          sequence: batch.sequence)
+      }
+    }
+    try walk.run { (walked) throws(PipelineError) in
+      guard !cancellation.isCancelled else { throw PipelineError.cancelled }
+      try stage.add(walked, fail: shared.fail)
+    } fail: { failure in
+      shared.fail(failure)
+    }
+    try stage.flush()
+    shared.assemble.end(after: stage.batchCount)
+    return stage.counts
+  }
+
+  /// A catalogue that is lost or damaged costs time alone: the files are read again.
+  private func openCatalogue() -> IdentityCatalogue.Reader? {
+    guard let path = options.identityCatalogue, let parent = options.parent else { return nil }
+    return try? IdentityCatalogue.Reader(path: path, snapshot: parent.id)
+  }
+}

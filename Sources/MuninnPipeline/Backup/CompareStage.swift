@@ -1,0 +1,216 @@
+internal import MuninnDisk
+internal import MuninnFormat
+internal import MuninnStore
+
+/// Meets the walk with the parent's manifest: decides for each entry whether it is taken over or read, and hands
+/// batches on. Belongs to the thread of the walk.
+struct CompareStage {
+  private static let maximumBatchBytes: UInt64 = 1 << 20
+  private static let maximumBatchReads = 128
+  private static let maximumBatchItems = 1024
+  /// A file whose times lie this close before the parent's start may have changed again within the clock's grain.
+  private static let clockGrainNanoseconds: Int64 = 10_000_000
+
+  private let options: BackupOptions
+  private let counters: ProgressCounters
+  private var parent: ParentCursor?
+  private var identities: IdentityCatalogue.Reader?
+  private let trustedBefore: Int64
+  private let live: LiveContainers
+  private let emit: (Batch) throws(PipelineError) -> Void
+  private var batch = Batch(sequence: 0)
+  private var batchBytes: UInt64 = 0
+  private var batchReads = 0
+  private var hardLinks = HardLinks()
+  private(set) var counts = SnapshotCounts()
+
+  init(
+    options: BackupOptions, parent: ParentCursor?, identities: consuming IdentityCatalogue.Reader?,
+    live: LiveContainers, counters: ProgressCounters,
+    emit: @escaping (Batch) throws(PipelineError) -> Void
+  ) {
+    self.options = options
+    self.parent = parent
+    // A restored tree is younger than its snapshot: the catalogue says from when on to distrust.
+    trustedBefore =
+      (identities?.writtenNanoseconds ?? options.parent?.startedNanoseconds ?? 0)
+      - CompareStage.clockGrainNanoseconds
+    self.identities = identities
+    self.live = live
+    self.counters = counters
+    self.emit = emit
+  }
+
+  /// Batches that were handed on.
+  var batchCount: UInt64 { batch.sequence }
+
+  mutating func add(_ walked: WalkedEntry, fail: (PathFailure) -> Void) throws(PipelineError) {
+    let link = hardLinks.link(walked)
+    counts.entries += 1
+    if walked.status.kind == .directory { counts.directories += 1 }
+    let known = parent?.entry(at: walked.path)
+    if let known, var entry = try unchanged(walked, known.entry, ordinal: known.ordinal) {
+      entry.hardLink = link
+      if entry.kind == .file {
+        counts.files += 1
+        counts.filesUnchanged += 1
+        counts.bytes += entry.size
+        counters.add(bytes: entry.size)
+      }
+      batch.items.append(.ready(entry))
+    } else if walked.status.kind == .file {
+      counts.files += 1
+      if known == nil { counts.filesNew += 1 } else { counts.filesChanged += 1 }
+      batch.items.append(.read(walked, isChanged: known != nil, link))
+      batchReads += 1
+      batchBytes += walked.status.size
+    } else {
+      if let entry = describe(walked, link, fail: fail) { batch.items.append(.ready(entry)) }
+    }
+    if batchBytes >= CompareStage.maximumBatchBytes || batchReads >= CompareStage.maximumBatchReads
+      || batch.items.count >= CompareStage.maximumBatchItems
+    {
+      try flush()
+    }
+  }
+
+  mutating func flush() throws(PipelineError) {
+    guard !batch.items.isEmpty else { return }
+    let full = batch
+    batch = Batch(sequence: full.sequence + 1)
+    batchBytes = 0
+    batchReads = 0
+    try emit(full)
+  }
+
+  /// The parent's entry where the file is the same: inode, size, mtime and ctime; never the device, so that a mounted
+  /// snapshot of the same tree stays incremental.
+  private mutating func unchanged(
+    _ walked: WalkedEntry, _ old: ManifestEntry, ordinal: UInt64
+  ) throws(PipelineError) -> ManifestEntry? {
+    let status = walked.status
+    guard old.kind == EntryKind(status.kind), !old.isUnstable,
+      !(options.isFull && old.kind == .file)
+    else { return nil }
+    var entry = old
+    if let here = identities?.identity(at: ordinal) {
+      entry.inode = here.inode
+      entry.changedNanoseconds = here.changedNanoseconds
+    }
+    guard entry.inode == status.inode, entry.modifiedNanoseconds == status.modifiedNanoseconds,
+      entry.changedNanoseconds == status.changedNanoseconds,
+      entry.kind != .file || entry.size == status.size,
+      // A link more or less does not show in the entry; the group decides it.
+      status.changedNanoseconds < trustedBefore
+    else { return nil }
+    return try fromStore { () throws(StoreError) in try live.revalidate(entry) }
+  }
+
+  /// The entry of anything that has no content; nil where it could not be looked at.
+  private func describe(
+    _ walked: WalkedEntry, _ link: HardLink, fail: (PathFailure) -> Void
+  ) -> ManifestEntry? {
+    var entry = ManifestEntry(walked, link)
+    do throws(DiskError) {
+      let attributes: [ExtendedAttribute]
+      if let own = walked.own {
+        attributes = try FileCalls.extendedAttributes(
+          of: own.descriptor, path: displayPath(walked.path))
+        entry.inodeFlags = try inodeFlags(own.descriptor, walked.path)
+      } else if walked.status.kind == .directory {
+        attributes = []
+      } else {
+        attributes = try withCString(walked.name) { (name) throws(DiskError) in
+          try FileCalls.extendedAttributes(
+            at: walked.directory.descriptor, name, path: displayPath(walked.path))
+        }
+      }
+      entry.attributes = attributes.map { NamedAttribute(name: $0.name, value: $0.value) }
+      if walked.status.kind == .symlink {
+        entry.linkTarget = try withCString(walked.name) { (name) throws(DiskError) in
+          try FileCalls.readLink(
+            at: walked.directory.descriptor, name, sizeHint: walked.status.size,
+            path: displayPath(walked.path))
+        }
+      }
+      return entry
+    } catch {
+      fail(PathFailure(path: walked.path, message: error.description))
+      return nil
+    }
+  }
+}
+
+/// The flags that a restore sets again; 0 where the file system has none.
+func inodeFlags(_ descriptor: CInt, _ path: [UInt8]) throws(DiskError) -> UInt32 {
+  let kept: FileAttributeFlags = [.immutable, .appendOnly, .noDump, .noAccessTime, .noCopyOnWrite]
+  do throws(DiskError) {
+    let flags = try FileCalls.attributeFlags(of: descriptor, path: displayPath(path))
+    return flags?.intersection(kept).rawValue ?? 0
+  } catch {
+    // Not every file system lets every user ask.
+    return 0
+  }
+}
+
+extension EntryKind {
+  init(_ kind: FileStatus.Kind) {
+    switch kind {
+    case .file: self = .file
+    case .directory: self = .directory
+    case .symlink: self = .symlink
+    case .fifo: self = .fifo
+    case .socket: self = .socket
+    case .characterDevice: self = .characterDevice
+    case .blockDevice: self = .blockDevice
+    }
+  }
+}
+
+extension ManifestEntry {
+  /// Everything that statx tells.
+  init(_ walked: WalkedEntry, _ link: HardLink) {
+    self.init(path: walked.path, kind: EntryKind(walked.status.kind))
+    hardLink = link
+    take(walked.status)
+  }
+
+  mutating func take(_ status: FileStatus) {
+    mode = status.mode
+    userID = status.userID
+    groupID = status.groupID
+    userName = NameCache.userName(status.userID)
+    groupName = NameCache.groupName(status.groupID)
+    modifiedNanoseconds = status.modifiedNanoseconds
+    changedNanoseconds = status.changedNanoseconds
+    birthNanoseconds = status.birthNanoseconds ?? 0
+    inode = status.inode
+    size = kind == .file ? status.size : 0
+    deviceMajor = status.rdevMajor
+    deviceMinor = status.rdevMinor
+  }
+}
+
+/// Which entries of the walk are names of one inode.
+struct HardLinks {
+  private struct Key: Hashable {
+    let device: UInt64
+    let inode: UInt64
+  }
+
+  private var groups: [Key: (first: [UInt8], missing: UInt32)] = [:]
+
+  /// Memory is kept for inodes of which names are still missing alone.
+  mutating func link(_ walked: WalkedEntry) -> HardLink {
+    let status = walked.status
+    guard status.linkCount > 1, status.kind != .directory else { return .none }
+    let key = Key(
+      device: UInt64(status.deviceMajor) << 32 | UInt64(status.deviceMinor), inode: status.inode)
+    guard let group = groups[key] else {
+      groups[key] = (walked.path, status.linkCount - 1)
+      return .first
+    }
+    groups[key] = group.missing > 1 ? (group.first, group.missing - 1) : nil
+    return .later(group.first)
+  }
+}

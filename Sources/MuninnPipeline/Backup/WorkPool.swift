@@ -1,0 +1,140 @@
+internal import MuninnDisk
+internal import MuninnFormat
+
+/// Consecutive entries of the walk: one sequence number, one worker, one run of blocks.
+struct Batch: Sendable {
+  enum Item: Sendable {
+    /// Complete: taken over from the parent, or without content.
+    case ready(ManifestEntry)
+    /// To be opened and read.
+    case read(WalkedEntry, isChanged: Bool, HardLink)
+  }
+
+  let sequence: UInt64
+  var items: [Item] = []
+}
+
+/// A piece of a large file: chunks that are cut already, side by side in a buffer, and holes.
+final class Segment: Sendable {
+  enum Piece: Sendable {
+    case chunk(offset: Int, count: Int)
+    case hole(UInt64)
+  }
+
+  let file: LargeFile
+  let ordinal: Int
+  let pieces: [Piece]
+  let bytes: SegmentBuffer
+
+  init(file: LargeFile, ordinal: Int, pieces: [Piece], bytes: SegmentBuffer) {
+    self.file = file
+    self.ordinal = ordinal
+    self.pieces = pieces
+    self.bytes = bytes
+  }
+}
+
+/// Memory of a segment. Filled by the thread that reads the file, then read by one worker, then reused.
+final class SegmentBuffer: Sendable {
+  let buffer: Buffer
+  init(capacity: Int) { buffer = Buffer(capacity: capacity) }
+}
+
+/// What the workers work on. Segments of large files come before new batches, so that a file that is being read is
+/// finished first and its buffers come back.
+final class WorkPool: Sendable {
+  enum Work: Sendable {
+    case batch(Batch)
+    case segment(Segment)
+  }
+
+  private struct State {
+    var batches: [Batch] = []
+    var segments: [Segment] = []
+    var buffers: [SegmentBuffer] = []
+    var isClosed = false
+    /// Workers that are reading a large file, and may bring segments yet.
+    var producers = 0
+    var isCancelled = false
+  }
+
+  private let state = Monitor(State())
+  private let maximumBatches: Int
+  private let maximumSegments: Int
+
+  init(threads: Int) {
+    maximumBatches = threads * 8
+    maximumSegments = threads
+  }
+
+  /// Blocks while the pool is full; false where the backup was given up.
+  func add(_ batch: Batch) -> Bool {
+    let limit = maximumBatches
+    let isTaken = state.wait(until: { $0.isCancelled || $0.batches.count < limit }) { state in
+      if state.isCancelled { return false }
+      state.batches.append(batch)
+      return true
+    }
+    state.notifyAll()
+    return isTaken
+  }
+
+  /// Hands a segment to the other workers; gives it back where they have enough.
+  func offer(_ segment: Segment) -> Segment? {
+    let limit = maximumSegments
+    return state.update { state -> Segment? in
+      guard !state.isCancelled, state.segments.count < limit else { return segment }
+      state.segments.append(segment)
+      return nil
+    }
+  }
+
+  /// The next work; nil when there is none and none will come.
+  func next() -> Work? {
+    state.wait(until: {
+      $0.isCancelled || !$0.segments.isEmpty || !$0.batches.isEmpty
+        || ($0.isClosed && $0.producers == 0)
+    }) { state -> Work? in
+      if state.isCancelled { return nil }
+      if !state.segments.isEmpty { return .segment(state.segments.removeFirst()) }
+      if !state.batches.isEmpty {
+        state.producers += 1
+        return .batch(state.batches.removeFirst())
+      }
+      return nil
+    }
+  }
+
+  /// A segment to work on while `file` is not done; nil once it is, or the backup was given up.
+  func nextSegment(unless file: LargeFile) -> Segment? {
+    state.wait(until: { $0.isCancelled || !$0.segments.isEmpty || file.isDone }) {
+      state -> Segment? in
+      if state.isCancelled || file.isDone || state.segments.isEmpty { return nil }
+      return state.segments.removeFirst()
+    }
+  }
+
+  /// Lets everyone look again at what they wait for.
+  func wake() { state.update { _ in } }
+
+  /// Ends a batch that `next` gave out: its worker brings no more segments.
+  func endBatch() {
+    state.update { $0.producers -= 1 }
+  }
+
+  func close() { state.update { $0.isClosed = true } }
+
+  func cancel() {
+    state.update { state in
+      state.isCancelled = true
+      state.batches.removeAll()
+      state.segments.removeAll()
+    }
+  }
+
+  func takeBuffer(capacity: Int) -> SegmentBuffer {
+    state.withLock { $0.buffers.popLast() } ?? SegmentBuffer(capacity: capacity)
+  }
+
+  func giveBack(_ buffer: SegmentBuffer) { state.withLock { $0.buffers.append(buffer) } }
+}
