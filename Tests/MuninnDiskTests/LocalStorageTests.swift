@@ -143,6 +143,21 @@ import Testing
     }
   }
 
+  @Test func whatACrashLeftCanBeRemoved() throws {
+    let directory = try TemporaryDirectory()
+    let storage = try LocalStorage(path: directory.path, create: false)
+    #expect(try storage.deleteAbandonedFiles(olderThanNanoseconds: 0) == 0)
+    try storage.put("hint", [1])
+    try writeFile(directory.file("tmp/0123"), [1])
+    try FileCalls.makeDirectory(
+      at: AT_FDCWD, directory.file("tmp/directory"), mode: 0o700, path: directory.path)
+    let hour: Int64 = 3_600_000_000_000
+    #expect(try storage.deleteAbandonedFiles(olderThanNanoseconds: hour) == 0)
+    #expect(try storage.deleteAbandonedFiles(olderThanNanoseconds: -hour) == 1)
+    #expect(try names(in: directory.file("tmp")) == ["directory"])
+    #expect(try storage.list("").map(\.name) == ["hint"])
+  }
+
   /// The limit makes a write come up short, and the next one fail.
   @Test(arguments: [true, false])
   func aFailedWriteLeavesNothing(nameless: Bool) async {

@@ -74,6 +74,34 @@ extension LocalStorage {
     }
   }
 
+  /// Removes what crashed writers left below "tmp" and nobody touched for that long; returns how many
+  /// files. Should one belong to a writer after all, its `put` or `finish` fails and nothing is lost.
+  @discardableResult
+  package func deleteAbandonedFiles(olderThanNanoseconds age: Int64) throws(DiskError) -> Int {
+    let directory = ObjectName.temporaryDirectory
+    let names: DirectoryListing
+    do throws(DiskError) {
+      names = try root.listDirectory(directory)
+    } catch {
+      if error.isNotFound { return 0 }
+      throw error
+    }
+    let limit = Machine.nowNanoseconds() - age
+    var count = 0
+    for index in 0..<names.count {
+      let name = directory + "/" + String(decoding: names.name(index), as: UTF8.self)
+      do throws(DiskError) {
+        let status = try FileCalls.status(at: root.descriptor, name, path: path(of: name))
+        guard status.kind == .file, status.changedNanoseconds < limit else { continue }
+        try FileCalls.unlink(at: root.descriptor, name, path: path(of: name))
+        count += 1
+      } catch {
+        if !error.isNotFound { throw error }
+      }
+    }
+    return count
+  }
+
   /// Gives a written and synced file its name; EEXIST where that is taken. Durable later.
   func publish(_ file: NewFile, as name: String) throws(DiskError) {
     guard try publishIfAbsent(file, as: name) else {

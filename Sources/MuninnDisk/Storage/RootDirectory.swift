@@ -65,6 +65,12 @@ final class RootDirectory: Sendable {
       path: path(of: name))
   }
 
+  /// The names in a directory below the root.
+  func listDirectory(_ name: String) throws(DiskError) -> DirectoryListing {
+    let directory = try openDirectory(name)
+    return try DirectoryListing.read(directory.descriptor, path: path(of: name))
+  }
+
   /// Makes a directory below the root unless it is there.
   func makeDirectory(_ name: String) throws(DiskError) {
     try Self.makeDirectory(at: descriptor, name, path: path(of: name))
