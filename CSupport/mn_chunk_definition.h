@@ -2,12 +2,15 @@
 //
 // Both hashes of a place are functions of the MN_WINDOW bytes before it, and of nothing else.
 //
-// 1. The filter: F = sum of weight[j] * byte[-1 - j] for j in 0..<64, modulo 2^16, where weight[j] is
-//    near[j mod 4] times the odd factors 4, 8, 16 and 32 whose bit is set in j. A place is a candidate where the
-//    high byte of F is MN_FILTER_BYTE. The sum has a power-of-two window and no table, so that it can be computed
-//    for many places at once by doubling: sums over 4 bytes give sums over 8, 16, 32 and 64.
+// 1. The filter, one byte. F over 1 byte is that byte; F over 2n bytes is
+//      F(the later n bytes) ^ x ^ (x < 128 ? MN_TABLES[log2 n][x mod 16] : 0)   with x = F(the earlier n bytes).
+//    A place is a candidate where F over its window is MN_FILTER_BYTE. Six doublings give all 64 bytes, and a doubling
+//    is one table look-up in a register (pshufb, or tbl with the index masked) for as many places as a register has.
 // 2. The rank: a 64-bit multiply-and-fold hash of a candidate's window. The place is a cut where the rank is below
-//    a threshold, which is lower before the normal point of the chunk than behind it.
+//    a threshold, which is lower before the chunk's normal point than behind it.
+//
+// The tables were drawn by SplitMix64 from many seeds; the one kept comes closest to a strong hash on text, code,
+// database pages, records and counters. No run of one byte value is a candidate, so zeros make chunks of maximum size.
 #ifndef MN_CHUNK_DEFINITION_H
 #define MN_CHUNK_DEFINITION_H
 
@@ -15,18 +18,40 @@
 
 #include <string.h>
 
-// The near weights are 7-bit, and a pair's absolute values sum to at most 128: 16-bit pair sums never saturate.
-#define MN_NEAR_0 87
-#define MN_NEAR_1 -41
-#define MN_NEAR_2 -53
-#define MN_NEAR_3 67
-#define MN_FACTOR_4 0x9E37u
-#define MN_FACTOR_8 0x79B9u
-#define MN_FACTOR_16 0x7F4Bu
-#define MN_FACTOR_32 0x4B2Du
-#define MN_FILTER_BYTE 0x5Au
-/// Candidates are one place in 2^MN_FILTER_BITS of random data.
-#define MN_FILTER_BITS 8
+/// Doublings of the filter: 2^6 bytes are the window.
+#define MN_LEVELS 6
+#define MN_FILTER_BYTE 0xF2
+/// Candidates are one place in this many of random data.
+#define MN_FILTER_PERIOD 256
+/// Places whose candidates are gathered before they are ranked.
+#define MN_STRETCH 2048
+
+extern const uint8_t mn_tables[MN_LEVELS][16];
+
+/// What is looked for in one chunk, and what was found.
+typedef struct {
+  /// From this place on, the easier threshold holds.
+  size_t normal;
+  uint64_t before;
+  uint64_t behind;
+  /// The lowest rank so far and its last place: where to cut if nothing passes a threshold.
+  uint64_t best;
+  size_t fallback;
+} mn_search;
+
+/// Looks for the first cut among the places from..<end of a chunk that begins at data[0], from >= MN_WINDOW; 0 where
+/// there is none. Reads nothing outside of data[0..<end].
+typedef size_t mn_scan(mn_search *search, const uint8_t *data, size_t from, size_t end);
+
+mn_scan mn_scan_portable;
+#if defined(__x86_64__)
+mn_scan mn_scan_ssse3;
+mn_scan mn_scan_avx2;
+mn_scan mn_scan_avx512;
+#endif
+#if defined(__aarch64__)
+mn_scan mn_scan_neon;
+#endif
 
 static inline uint64_t mn_word(const uint8_t *bytes) {
   uint64_t word;
@@ -44,12 +69,29 @@ static inline uint64_t mn_fold(uint64_t a, uint64_t b) {
 
 /// The rank of the place `end`: a hash of the MN_WINDOW bytes before it.
 static inline uint64_t mn_rank(const uint8_t *end) {
-  const uint8_t *window = end - MN_WINDOW;
-  uint64_t sum = mn_fold(mn_word(window) ^ 0xA0761D6478BD642Full, mn_word(window + 8) ^ 0xE7037ED1A0B428DBull);
-  sum += mn_fold(mn_word(window + 16) ^ 0x8EBC6AF09C88C6E3ull, mn_word(window + 24) ^ 0x589965CC75374CC3ull);
-  sum += mn_fold(mn_word(window + 32) ^ 0x1D8E4E27C47D124Full, mn_word(window + 40) ^ 0xEB44ACCAB455D165ull);
-  sum += mn_fold(mn_word(window + 48) ^ 0x9E3779B97F4A7C15ull, mn_word(window + 56) ^ 0xC2B2AE3D27D4EB4Full);
+  const uint8_t *at = end - MN_WINDOW;
+  uint64_t sum = mn_fold(mn_word(at) ^ 0xA0761D6478BD642Full, mn_word(at + 8) ^ 0xE7037ED1A0B428DBull);
+  sum += mn_fold(mn_word(at + 16) ^ 0x8EBC6AF09C88C6E3ull, mn_word(at + 24) ^ 0x589965CC75374CC3ull);
+  sum += mn_fold(mn_word(at + 32) ^ 0x1D8E4E27C47D124Full, mn_word(at + 40) ^ 0xEB44ACCAB455D165ull);
+  sum += mn_fold(mn_word(at + 48) ^ 0x9E3779B97F4A7C15ull, mn_word(at + 56) ^ 0xC2B2AE3D27D4EB4Full);
   return mn_fold(sum ^ 0xD6E8FEB86659FD93ull, 0xFF51AFD7ED558CCDull);
+}
+
+/// Ranks candidates in ascending order, given as offsets from `base`; the first that is a cut, or 0.
+static inline size_t mn_decide(mn_search *search, const uint8_t *data, size_t base, const uint32_t *offsets,
+                               size_t count) {
+  uint64_t best = search->best;
+  size_t fallback = search->fallback;
+  for (size_t k = 0; k < count; k++) {
+    size_t place = base + offsets[k];
+    uint64_t rank = mn_rank(data + place);
+    if (rank < (place < search->normal ? search->before : search->behind)) return place;
+    fallback = rank <= best ? place : fallback;
+    best = rank <= best ? rank : best;
+  }
+  search->best = best;
+  search->fallback = fallback;
+  return 0;
 }
 
 #endif

@@ -34,6 +34,30 @@ bool mn_chunk_sizes_valid(mn_chunk_sizes sizes);
 /// The cut places depend on the content and the sizes only; every kernel returns the same.
 size_t mn_chunk_next(mn_chunk_sizes sizes, const uint8_t *data, size_t length);
 
+/// The implementations of mn_chunk_next, slowest first. All cut at the same places.
+typedef enum {
+  MN_KERNEL_PORTABLE = 0,
+  MN_KERNEL_NEON = 1,
+  MN_KERNEL_SSSE3 = 2,
+  MN_KERNEL_AVX2 = 3,
+  /// AVX-512 F and BW, with or without VBMI.
+  MN_KERNEL_AVX512 = 4,
+} mn_kernel;
+
+#define MN_KERNEL_COUNT 5
+
+/// Whether this processor can run a kernel.
+bool mn_kernel_usable(mn_kernel kernel);
+
+/// The kernel that mn_chunk_next uses on this processor.
+mn_kernel mn_kernel_best(void);
+
+/// A short lower-case name, never NULL.
+const char *mn_kernel_name(mn_kernel kernel);
+
+/// mn_chunk_next on a given kernel, which must be usable: for tests and measurements.
+size_t mn_chunk_next_using(mn_kernel kernel, mn_chunk_sizes sizes, const uint8_t *data, size_t length);
+
 // ---- Fingerprints --------------------------------------------------------------------------------------------
 
 /// Bytes of a repository's fingerprint secret.
