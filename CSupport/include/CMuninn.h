@@ -15,7 +15,7 @@ extern "C" {
 
 // ---- Chunking ------------------------------------------------------------------------------------------------
 
-/// Bytes that decide whether a position is a cut: the rolling hash is a function of the last MN_WINDOW bytes alone.
+/// Bytes that decide about a place: both hashes of a cut are functions of the MN_WINDOW bytes before it alone.
 #define MN_WINDOW 64
 
 /// Sizes of a repository's chunks, in bytes: MN_WINDOW <= minimum < average < maximum <= 16 MiB.
@@ -31,7 +31,9 @@ bool mn_chunk_sizes_valid(mn_chunk_sizes sizes);
 /// Length in bytes of the chunk that begins at data[0], when `length` bytes follow.
 /// Returns `length` itself where length <= minimum. Looks at no more than sizes.maximum bytes, so that a caller who
 /// streams needs to have sizes.maximum bytes at hand or the end of the stream.
-/// The cut places depend on the content and the sizes only; every kernel returns the same.
+/// The cut places depend on the content and the sizes only; every kernel returns the same. On random data the mean length
+/// is sizes.average. Where nothing within sizes.maximum bytes is a cut, the best candidate there is taken; without any
+/// candidate, as in a run of one byte value, the chunk has sizes.maximum bytes.
 size_t mn_chunk_next(mn_chunk_sizes sizes, const uint8_t *data, size_t length);
 
 /// The implementations of mn_chunk_next, slowest first. All cut at the same places.
@@ -87,6 +89,10 @@ size_t mn_compress(const uint8_t *source, size_t length, uint8_t *target, size_t
 
 /// Bytes of working memory that mn_compress needs at `level`.
 size_t mn_compress_scratch_size(int level);
+
+/// Whether `length` bytes are, by the look of a few samples, such as LZ4 would not shrink: then they are better stored
+/// as they are. False where `length` is under 16 KiB. Costs 1 to 3 microseconds.
+bool mn_looks_incompressible(const uint8_t *data, size_t length);
 
 /// Decompresses an LZ4 block of exactly `length` stored bytes into exactly `expected` bytes.
 /// Returns false where the block is malformed or decodes to another size; never writes outside `target`.

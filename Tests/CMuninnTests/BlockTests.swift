@@ -99,3 +99,26 @@ import Testing
     }
   }
 }
+
+/// The guess that saves compressing in vain: it must be right about the clear cases.
+@Suite struct ProbeTests {
+  @Test func randomBytesLookIncompressible() {
+    var generator = SeededGenerator(seed: 51)
+    for length in [16_384, 65_536, 262_144] {
+      #expect(mn_looks_incompressible(SampleKind.random.bytes(length, &generator), length))
+    }
+  }
+
+  @Test func everythingElseIsTried() {
+    var generator = SeededGenerator(seed: 52)
+    for kind in SampleKind.allCases where kind != .random {
+      let bytes = kind.bytes(262_144, &generator)
+      #expect(!mn_looks_incompressible(bytes, bytes.count), "\(kind)")
+    }
+    let repeated = SampleKind.random.bytes(1_000, &generator)
+    let bytes = (0..<200_000).map { repeated[$0 % 1_000] }
+    #expect(!mn_looks_incompressible(bytes, bytes.count))
+    let short = SampleKind.random.bytes(16_383, &generator)
+    #expect(!mn_looks_incompressible(short, short.count))
+  }
+}
