@@ -27,6 +27,7 @@ package final class WriteSession: Sendable {
     self.store = store
     let journal = try store.loadJournal()
     if let problem = journal.problems.first { throw problem }
+    try store.relyOn(journal)
     id = Identifier(high: randomIdentifier().high, low: 0)
     index = try ChunkIndex(store: store, journal: journal)
     state = Mutex(State(journal: journal))

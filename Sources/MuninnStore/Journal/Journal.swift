@@ -105,7 +105,16 @@ extension Store {
         return
       }
       try extend(&state)
+      try relyOn(state)
     }
+  }
+
+  /// Makes the newest record's name durable before anything is built on it: whoever created it may have crashed
+  /// between its link and its sync.
+  func relyOn(_ state: JournalState) throws(StoreError) {
+    guard state.head > 0 else { return }
+    let name = ObjectName.record(state.head)
+    try onDisk(name) { () throws(DiskError) in try storage.makeDurable(name) }
   }
 
   private func encode(_ record: JournalRecord, name: String) throws(StoreError) -> [UInt8] {
