@@ -33,6 +33,10 @@ extension Repository {
       counters.bytesTotal.store(snapshot.counts.bytes, ordering: .relaxed)
       let catalogue = state.identityCatalogue(
         root: target, indexDirectory: request.indexDirectory)
+      // Where this cannot be made the restore says what it costs, once it comes to writing there.
+      if let slash = catalogue.lastIndex(of: "/") {
+        _ = try? LocalStorage(path: String(catalogue[..<slash]), create: true)
+      }
       options.identityCatalogue =
         options.paths.isEmpty
         ? CatalogueDestination(path: catalogue, snapshot: snapshot.id) : nil
