@@ -27,7 +27,7 @@ struct BackupCommand: AsyncParsableCommand {
   @OptionGroup var report: ReportOptions
 
   func run() async throws {
-    var request = BackupRequest(paths: paths.map(Paths.absolute))
+    var request = BackupRequest(paths: paths.map { PathText.encode(Paths.absoluteBytes($0)) })
     request.isFull = full
     request.tags = tags
     request.excludes = excludes

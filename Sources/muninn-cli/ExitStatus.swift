@@ -17,8 +17,8 @@ enum ExitStatus: Int32, Error {
     case .wrongKey: self = .wrongKey
     case .partial: self = .partial
     case .cancelled: self = .interrupted
-    case .invalidInput: self = .usage
-    case .alreadyExists, .unsupportedFormat, .accessDenied, .noSpace, .busy, .inputOutput:
+    case .invalidInput, .alreadyExists, .unsupportedFormat, .accessDenied, .noSpace, .busy,
+      .inputOutput:
       self = .failure
     }
   }
@@ -31,7 +31,7 @@ enum ExitStatus: Int32, Error {
       4    not a repository, or no such snapshot or path
       5    the repository is damaged; what is damaged is listed
       6    the key is missing or wrong
-      64   the command line or an option cannot be used
+      64   the command line is wrong
       130  stopped by Ctrl-C or SIGTERM; nothing is left half-done
     """
 }

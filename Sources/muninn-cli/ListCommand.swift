@@ -10,7 +10,7 @@ struct ListCommand: AsyncParsableCommand {
   @OptionGroup var target: RepositoryArgument
   @Argument(help: "A snapshot's id or its beginning, or latest.")
   var snapshot: String
-  @Argument(help: "A path below the snapshot's root; everything if not given.")
+  @Argument(help: "A path as ls shows it; everything if not given.")
   var path: String?
   @Flag(inversion: .prefixedNo, help: "List what is in directories below too.")
   var recursive = true

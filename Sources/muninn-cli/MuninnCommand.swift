@@ -10,7 +10,7 @@ struct MuninnCommand: AsyncParsableCommand {
     commandName: "muninn",
     abstract: "Back up directory trees: deduplicated, incremental, restorable at disk speed.",
     discussion: ExitStatus.discussion,
-    version: ProgramVersion.text,
+    version: muninnVersion,
     subcommands: [
       InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
       RestoreCommand.self, CheckCommand.self, StatsCommand.self, ServeCommand.self,
@@ -18,7 +18,7 @@ struct MuninnCommand: AsyncParsableCommand {
 
   static func main() async {
     do {
-      let command = try parseAsRoot()
+      let command = try parseAsRoot(RawArguments.texts)
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {

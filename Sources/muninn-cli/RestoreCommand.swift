@@ -13,7 +13,7 @@ struct RestoreCommand: AsyncParsableCommand {
   var target: String
   @Option(
     name: .customLong("path"),
-    help: "A path below the snapshot's root, to restore only that; may be given several times.")
+    help: "A path as ls shows it, to restore only that; may be given several times.")
   var paths: [String] = []
   @Flag(name: .customLong("defrag"), help: "Lay files out in path order in contiguous extents.")
   var defragment = false
@@ -22,7 +22,8 @@ struct RestoreCommand: AsyncParsableCommand {
 
   func run() async throws {
     var request = RestoreRequest(
-      snapshot: SnapshotSelector(argument: snapshot), target: Paths.absolute(target))
+      snapshot: SnapshotSelector(argument: snapshot),
+      target: PathText.encode(Paths.absoluteBytes(target)))
     request.paths = paths
     request.defragment = defragment
     request.threads = threads.threads
