@@ -121,8 +121,10 @@ let package = Package(
     .testTarget(
       name: "MuninnServerTests",
       dependencies: [
-        "MuninnServer", "Muninn", "MuninnTestSupport",
+        "MuninnServer", "Muninn", "MuninnTestSupport", logging,
+        .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "NIOCore", package: "swift-nio"),
       ],
       swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["MuninnTestSupport"], swiftSettings: strict),

@@ -13,46 +13,7 @@ package enum JSONValue: Sendable, Equatable {
   case object([String: JSONValue])
 }
 
-extension JSONValue: Codable {
-  package init(from decoder: any Decoder) throws {
-    // Looking for a value's kind costs time for each level above it: the limit bounds it.
-    guard decoder.codingPath.count <= Self.depthLimit else {
-      throw DecodingError.dataCorrupted(
-        .init(
-          codingPath: [], debugDescription: "It nests deeper than \(Self.depthLimit) levels."))
-    }
-    if let values = try? decoder.unkeyedContainer() {
-      var values = values
-      var elements: [JSONValue] = []
-      while !values.isAtEnd { elements.append(try values.decode(JSONValue.self)) }
-      self = .array(elements)
-      return
-    }
-    let container = try decoder.singleValueContainer()
-    if container.decodeNil() {
-      self = .null
-    } else if let value = try? container.decode(String.self) {
-      self = .string(value)
-    } else if let value = try? container.decode(Bool.self) {
-      self = .bool(value)
-    } else if let value = try? container.decode(Int64.self) {
-      self = .integer(value)
-    } else if let value = try? container.decode(UInt64.self) {
-      self = .unsigned(value)
-    } else if let value = try? container.decode(Double.self) {
-      // JSON5 has NaN and Infinity; they could not be written again.
-      guard value.isFinite else {
-        throw DecodingError.dataCorrupted(
-          .init(codingPath: [], debugDescription: "A number must be finite."))
-      }
-      self = .number(value)
-    } else {
-      self = .object(try container.decode([String: JSONValue].self))
-    }
-  }
-
-  private static let depthLimit = 64
-
+extension JSONValue: Encodable {
   package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {
@@ -82,7 +43,7 @@ extension JSONValue {
 
   /// Reads JSON that this server wrote itself.
   package init(text: String) throws {
-    self = try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))
+    self = try JSONReader.value(in: Array(text.utf8))
   }
 
   package var object: [String: JSONValue]? {

@@ -54,7 +54,7 @@ extension ServerCore {
         "BackupLocation '\(location)' and the data directory '\(data)' lie one inside the other.")
     }
     let repository = try await openOrCreate(real, isShared: body.isShared)
-    var request = BackupRequest(paths: [data])
+    var request = BackupRequest(paths: [PathText.encode(data.utf8)])
     request.isFull = !isIncremental
     request.tags = body.tags
     request.excludes = body.excludes
@@ -79,7 +79,7 @@ extension ServerCore {
     }
     var options = CreateOptions()
     options.isShared = isShared
-    return try await Repository.create(at: location, options: options)
+    return try await Repository.create(at: location, options: options, open: openOptions)
   }
 
   /// A repository that is not shared belongs to the file system whose snapshots it holds.

@@ -31,6 +31,12 @@ package struct BackupStatus: Sendable {
   package var messages: [Message]
   package var progress: JSONValue
 
+  package init(started: Timestamp, messages: [Message] = [], progress: JSONValue) {
+    self.started = started
+    self.messages = messages
+    self.progress = progress
+  }
+
   package var isRunning: Bool { completed == nil }
 
   package var json: JSONValue {

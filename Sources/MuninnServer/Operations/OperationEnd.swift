@@ -1,16 +1,16 @@
 import Muninn
 
 /// How an operation's work ended.
-struct OperationEnd: Sendable {
-  var outcome: OperationRecord.Outcome
-  var error: String?
-  var messages: [BackupStatus.Message] = []
-  var change = OperationChange()
+package struct OperationEnd: Sendable {
+  package var outcome: OperationRecord.Outcome
+  package var error: String?
+  package var messages: [BackupStatus.Message] = []
+  package var change = OperationChange()
   /// Whether a restore's unfinished files are still in its target.
-  var hasLeftovers = false
+  package var hasLeftovers = false
 
   /// The end that an error means.
-  init(_ error: any Error) {
+  package init(_ error: any Error) {
     if error is CancellationError || (error as? MuninnError)?.code == .cancelled {
       outcome = .canceled
       self.error = OperationText.canceled
@@ -21,5 +21,5 @@ struct OperationEnd: Sendable {
     messages = [.init(.error, self.error ?? "", details: (error as? MuninnError)?.path)]
   }
 
-  init(_ outcome: OperationRecord.Outcome) { self.outcome = outcome }
+  package init(_ outcome: OperationRecord.Outcome) { self.outcome = outcome }
 }

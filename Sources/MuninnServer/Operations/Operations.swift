@@ -13,7 +13,10 @@ package actor Operations {
     var record: OperationRecord
     var status: BackupStatus?
     let progress: LiveProgress
-    var task: Task<Void, Never>?
+    /// What is cancelled.
+    var work: Task<OperationEnd, Never>?
+    /// Ends once the operation's end is written down. Never cancelled: writing stops where its task is.
+    var supervision: Task<Void, Never>?
   }
 
   let database: StateDatabase
@@ -39,7 +42,7 @@ package actor Operations {
 
 extension Operations {
   /// Holds a file system for `purpose`; 409 where something else holds it.
-  func hold(_ fileSystem: FileSystemRecord, for purpose: String) throws(Refusal) {
+  package func hold(_ fileSystem: FileSystemRecord, for purpose: String) throws(Refusal) {
     try refuseWhileStopping()
     if let other = held[fileSystem.id] {
       throw Refusal(
@@ -49,7 +52,7 @@ extension Operations {
     held[fileSystem.id] = purpose
   }
 
-  func release(_ fileSystemID: String) { held[fileSystemID] = nil }
+  package func release(_ fileSystemID: String) { held[fileSystemID] = nil }
 
   func hold(name: String) throws(Refusal) {
     guard names.insert(FileSystemRecord.key(name)).inserted else {
@@ -80,21 +83,24 @@ extension Operations {
 extension Operations {
   /// Writes the operation down and starts `work` on a task of its own. When this returns, the
   /// status exists.
-  func start(
+  package func start(
     _ new: NewOperation, status: BackupStatus? = nil,
     work: @escaping @Sendable (LiveProgress) async -> OperationEnd,
     release: @escaping @Sendable (Operations) async -> Void
   ) async throws -> Int64 {
     try refuseWhileStopping()
-    let record = try await database.begin(new, status: status?.json)
+    // On a task of its own: a client that goes away must not leave a record that nobody supervises.
+    let database = database
+    let record = try await Task { try await database.begin(new, status: status?.json) }.value
     let progress = LiveProgress()
     running[record.id] = Running(record: record, status: status, progress: progress)
-    let task = Task {
-      let end = await Self.perform(work, progress)
-      await self.finish(record.id, end)
+    let task = Task { await Self.perform(work, progress) }
+    let supervision = Task {
+      await self.finish(record.id, await task.value)
       await release(self)
     }
-    running[record.id]?.task = task
+    running[record.id]?.work = task
+    running[record.id]?.supervision = supervision
     // Stopping may have begun while the record was written.
     if isStopping { task.cancel() }
     logger.info(
@@ -155,7 +161,7 @@ extension Operations {
   /// Cancels an operation. False where it is over, or there never was one.
   func cancel(_ id: Int64) -> Bool {
     guard let entry = running[id], entry.record.outcome == .running else { return false }
-    entry.task?.cancel()
+    entry.work?.cancel()
     return true
   }
 }
@@ -189,6 +195,9 @@ extension Operations {
     return nil
   }
 
+  /// Whether every end is written down.
+  package var isIdle: Bool { running.isEmpty }
+
   func runningIDs(of fileSystemID: String) -> [Int64] {
     running.values.map(\.record)
       .filter { $0.fileSystemID == fileSystemID && $0.outcome == .running }
@@ -208,7 +217,7 @@ extension Operations: Service {
   package func stop() async {
     isStopping = true
     gate.refuseAll()
-    for entry in running.values { entry.task?.cancel() }
-    for entry in Array(running.values) { await entry.task?.value }
+    for entry in running.values { entry.work?.cancel() }
+    for entry in Array(running.values) { await entry.supervision?.value }
   }
 }

@@ -49,7 +49,7 @@ extension Operations {
   private static let longestWait = 86_400.0
 
   /// Takes the restore gate, waiting at most `seconds` for it; 503 where it stays taken.
-  func takeRestoreGate(waiting seconds: Double?) async throws(Refusal) {
+  package func takeRestoreGate(waiting seconds: Double?) async throws(Refusal) {
     try refuseWhileStopping()
     if gate.tryTake() { return }
     guard let seconds, seconds > 0 else {
@@ -77,5 +77,5 @@ extension Operations {
 
   private func refuse(_ ticket: UInt64) { gate.refuse(ticket) }
 
-  func releaseRestoreGate() { gate.release() }
+  package func releaseRestoreGate() { gate.release() }
 }

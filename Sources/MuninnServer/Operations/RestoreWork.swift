@@ -16,7 +16,8 @@ struct RestoreWork: Sendable {
           try TreeRemoval.remove(target, removingTop: false)
         }
       }
-      var request = RestoreRequest(snapshot: .id(plan.snapshot.id), target: plan.target)
+      var request = RestoreRequest(
+        snapshot: .id(plan.snapshot.id), target: PathText.encode(plan.target.utf8))
       request.paths = plan.paths
       request.defragment = plan.defragment
       request.indexDirectory = fileSystem.indexes

@@ -27,7 +27,8 @@ extension ServerCore {
         kind: .backup, fileSystemID: fileSystem.id, fileSystemName: fileSystem.name,
         location: plan.repository.location, started: started, progress: .progress(Progress()))
       let status = BackupStatus(
-        started: started, messages: Self.firstMessages(plan, at: started), progress: new.progress)
+        started: started, messages: try await Self.firstMessages(plan, at: started),
+        progress: new.progress)
       let repository = heldRepository
       return try await operations.start(new, status: status) { progress in
         await plan.run(progress)
@@ -44,17 +45,21 @@ extension ServerCore {
 
   private static func firstMessages(
     _ plan: BackupPlan, at time: Timestamp
-  ) -> [BackupStatus.Message] {
+  ) async throws -> [BackupStatus.Message] {
     let kind = plan.request.isFull ? "Full" : "Incremental"
-    return [
+    var messages: [BackupStatus.Message] = [
       .init(
         .informational,
         "\(kind) backup of '\(plan.fileSystem.name)' to '\(plan.repository.location)' started.",
-        time: time),
-      .init(
-        .informational,
-        "The repository is not encrypted: the file system document in it, with its secured"
-          + " settings, can be read by whoever can read the location.", time: time),
+        time: time)
     ]
+    if try await !plan.repository.statistics().isEncrypted {
+      messages.append(
+        .init(
+          .informational,
+          "The repository is not encrypted: the file system document in it, with its secured"
+            + " settings, can be read by whoever can read the location.", time: time))
+    }
+    return messages
   }
 }

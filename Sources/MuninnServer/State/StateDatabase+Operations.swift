@@ -134,6 +134,20 @@ package struct NewOperation: Sendable {
   package var snapshot: String?
   package let progress: JSONValue
 
+  package init(
+    kind: OperationRecord.Kind, fileSystemID: String, fileSystemName: String, location: String,
+    started: Timestamp, target: String? = nil, snapshot: String? = nil, progress: JSONValue
+  ) {
+    self.kind = kind
+    self.fileSystemID = fileSystemID
+    self.fileSystemName = fileSystemName
+    self.location = location
+    self.started = started
+    self.target = target
+    self.snapshot = snapshot
+    self.progress = progress
+  }
+
   func numbered(_ id: Int64) -> OperationRecord {
     OperationRecord(
       id: id, kind: kind, fileSystemID: fileSystemID, fileSystemName: fileSystemName,
@@ -147,6 +161,8 @@ package struct NewOperation: Sendable {
 package struct OperationChange: Sendable {
   package var fileSystem: FileSystemRecord?
   package var items: [String: JSONValue] = [:]
+
+  package init() {}
 }
 
 extension OperationRecord {

@@ -1,0 +1,62 @@
+import HTTPTypes
+import HummingbirdTesting
+import Logging
+import MuninnServer
+import Testing
+
+/// Errors, health, and what is not there.
+@Suite struct ErrorRouteTests {
+  @Test func healthSaysThatTheServerLives() async throws {
+    try await withServer(.live) { server in
+      let reply = try await server.send(.get, "/health", expecting: 200)
+      #expect(reply.headers[.contentType] == "application/json; charset=utf-8")
+      try await server.send(.head, "/health", expecting: 200)
+    }
+  }
+
+  @Test(arguments: [
+    "/", "/nothing", "/fs/A/files", "/metrics", "/admin/fs/verify", "/operation/events?id=1",
+    "/fs/%2e%2e%2f/config",
+  ])
+  func unknownPathsAre404WithTheirUrl(_ path: String) async throws {
+    try await withServer { server in
+      let reply = try await server.send(.get, path, expecting: 404)
+      #expect(reply["Url"] == .string(path))
+      #expect(reply["Error"] != nil)
+    }
+  }
+
+  @Test func operationsThatAreNotThere() async throws {
+    try await withServer { server in
+      for path in ["/operation/status", "/operation/kill"] {
+        for bad in ["", "?id=", "?id=x", "?id=0", "?id=-1", "?id=99999999999999999999"] {
+          try await server.send(.get, path + bad, expecting: 400)
+        }
+        try await server.send(.get, path + "?id=7", expecting: 404)
+      }
+      try await server.send(.post, "/operation/kill?id=7", expecting: 404)
+      #expect(try await server.send(.get, "/operations").body == "[]")
+      try await server.send(.get, "/operations?pageSize=x", expecting: 400)
+      try await server.send(.get, "/docs/Raven/FileSystem/Restore/Status/X", expecting: 404)
+    }
+  }
+
+  @Test func addressesOfOtherMachinesAreRefused() async throws {
+    try await withScratch { scratch in
+      var options = ServerOptions(base: scratch + "/base")
+      options.host = "0.0.0.0"
+      await #expect(throws: Refusal.self) {
+        try await Server(options: options, logger: Logger(label: "test"))
+      }
+    }
+  }
+
+  @Test func aBaseDirectoryHasOneServer() async throws {
+    try await withServer { server in
+      let options = ServerOptions(base: server.base)
+      await #expect(throws: Refusal.self) {
+        try await Server(options: options, logger: Logger(label: "test"))
+      }
+    }
+  }
+}
