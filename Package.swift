@@ -127,6 +127,8 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "MuninnCommandTests", dependencies: ["MuninnTestSupport"], swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["MuninnTestSupport"], swiftSettings: strict),
   ]
 )
