@@ -22,9 +22,9 @@ package struct RestoredIdentity: Sendable, Equatable {
 /// Header, all integers little-endian: magic `MUNIDENT` (8), version (4, 1), bytes of the target's
 /// path (4), snapshot (16), written (nanoseconds since 1970, 8), identities (8), XXH3-64 of the
 /// header with this field as zeros, path included (8), then the path. Then blocks: identities (4),
-/// bytes (4), first ordinal (8), XXH3-64 of the bytes (8), then for each identity the ordinal's
-/// difference to the one before it in the block (varint, the first to the block's), the inode
-/// (varint) and the time of change (8).
+/// bytes (4), first ordinal (8), XXH3-64 of these 16 bytes and the block's (8), then for each
+/// identity the ordinal's difference to the one before it in the block (varint, the first to the
+/// block's), the inode (varint) and the time of change (8).
 package enum IdentityCatalogue {
   static let magic = [UInt8]("MUNIDENT".utf8)
   static let version: UInt32 = 1
@@ -135,7 +135,7 @@ extension IdentityCatalogue {
       head.integer(UInt32(pending.count))
       head.integer(UInt32(body.count))
       head.integer(first.ordinal)
-      head.integer(body.bytes.withUnsafeBytes { MuninnFormat.checksum($0) })
+      head.integer((head.bytes + body.bytes).withUnsafeBytes { MuninnFormat.checksum($0) })
       try write(head.bytes)
       try write(body.bytes)
       pending.removeAll(keepingCapacity: true)

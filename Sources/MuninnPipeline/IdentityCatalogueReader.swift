@@ -98,7 +98,8 @@ extension IdentityCatalogue {
           throw FormatError(.invalidValue, "a block of \(count) identities")
         }
         let body = readBody(byteCount)
-        guard body.count == byteCount, body.withUnsafeBytes({ checksum($0) }) == sum else {
+        let covered = head.prefix(16) + body
+        guard body.count == byteCount, covered.withUnsafeBytes({ checksum($0) }) == sum else {
           throw FormatError(.checksumMismatch, "a damaged block of identities")
         }
         offset += UInt64(blockHeaderByteCount + byteCount)
