@@ -297,6 +297,12 @@ void muninn_name_thread(const char *name) {
   pthread_setname_np(pthread_self(), shown);
 }
 
+int muninn_wait_until(void *condition, void *mutex, int64_t monotonic_ns) {
+  struct timespec moment = {.tv_sec = monotonic_ns / nanoseconds_per_second,
+                            .tv_nsec = monotonic_ns % nanoseconds_per_second};
+  return pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &moment);
+}
+
 int muninn_processor_count(void) {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)

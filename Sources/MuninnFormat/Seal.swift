@@ -40,9 +40,10 @@ package struct Seal: Sendable {
     let body = UnsafeMutableRawBufferPointer(rebasing: target[Frame.byteCount...])
     var encoding = FrameEncoding.raw
     var count = payload.count
-    if level > 0, payload.count > 64 {
+    let source = payload.bindMemory(to: UInt8.self).baseAddress
+    if level > 0, payload.count > 64, !mn_looks_incompressible(source, payload.count) {
       let packed = mn_compress(
-        payload.bindMemory(to: UInt8.self).baseAddress, payload.count,
+        source, payload.count,
         body.bindMemory(to: UInt8.self).baseAddress,
         min(body.count, payload.count - payload.count / 32), Int32(level), scratch.baseAddress)
       if packed > 0 {

@@ -15,9 +15,9 @@ package final class WriteSession: Sendable {
     var journal: JournalState
     var synced: [(record: ContainerRecord, identities: [ChunkIdentity])] = []
     var failure: StoreError?
-    var bytesStored: UInt64 = 0
   }
 
+  let blockBytes = Atomic<UInt64>(0)
   private let state: Mutex<State>
   private let queue = BoundedQueue<UnsyncedContainer>(capacity: 4)
   private let syncThread = Mutex<WorkerThread?>(nil)
@@ -44,8 +44,8 @@ package final class WriteSession: Sendable {
 
   package var journal: JournalState { state.withLock { $0.journal } }
 
-  /// Bytes of all containers that are on stable storage.
-  package var bytesStored: UInt64 { state.withLock { $0.bytesStored } }
+  /// Bytes of blocks that were written so far.
+  package var bytesStored: UInt64 { blockBytes.load(ordering: .relaxed) }
 
   /// A name that was never used and never will be again.
   func newObjectID() -> Identifier { Identifier(high: id.high, low: randomIdentifier().low) }
@@ -69,7 +69,6 @@ package final class WriteSession: Sendable {
       try container.writer.finish()
       state.withLock {
         $0.synced.append((container.record, container.directory.identities))
-        $0.bytesStored += container.record.byteCount
       }
     } catch {
       // After a failed sync the pages may be gone: the object is given up, never synced again.

@@ -1,3 +1,4 @@
+import CMuninnSystem
 import Glibc
 
 /// A pthread mutex that condition variables can wait on (`Synchronization.Mutex` has none).
@@ -24,10 +25,9 @@ struct Lock: ~Copyable, @unchecked Sendable {
   /// Releases the lock, sleeps until `condition` is signalled (or for no reason), takes it again.
   func wait(for condition: borrowing Condition) { pthread_cond_wait(condition.variable, mutex) }
 
-  /// The same, until a moment on the wall clock at the latest; false once it has come.
-  func wait(for condition: borrowing Condition, until moment: timespec) -> Bool {
-    var moment = moment
-    return pthread_cond_timedwait(condition.variable, mutex, &moment) != ETIMEDOUT
+  /// The same, until a moment of the monotonic clock at the latest; false once it has come.
+  func wait(for condition: borrowing Condition, until nanoseconds: Int64) -> Bool {
+    muninn_wait_until(condition.variable, mutex, nanoseconds) != ETIMEDOUT
   }
 }
 

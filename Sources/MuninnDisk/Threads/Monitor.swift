@@ -1,5 +1,3 @@
-import Glibc
-
 /// A value under a mutex, with a condition variable to wait for what others do to it.
 ///
 /// Whoever changes the value in a way that someone may wait for uses `update`, or `withLock` and
@@ -60,12 +58,11 @@ package final class Monitor<State: ~Copyable>: @unchecked Sendable {
   package func wait(
     nanoseconds: Int64, until condition: (borrowing State) -> Bool
   ) -> Bool {
-    let end = Machine.nowNanoseconds() + nanoseconds
-    let moment = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
+    let end = Int64(clamping: Machine.monotonicNanoseconds()) + nanoseconds
     lock.lock()
     defer { lock.unlock() }
     while !condition(state) {
-      if !lock.wait(for: changed, until: moment) { return condition(state) }
+      if !lock.wait(for: changed, until: end) { return condition(state) }
     }
     return true
   }

@@ -1,6 +1,7 @@
 internal import CMuninn
 internal import MuninnDisk
 package import MuninnFormat
+internal import Synchronization
 
 /// A container that is complete but for its sync.
 struct UnsyncedContainer: Sendable {
@@ -133,6 +134,7 @@ package final class ContainerWriter {
     open?.blockCount += 1
     open?.offset += UInt64(size)
     open?.rawByteCount += UInt64(blockFill)
+    session.blockBytes.add(UInt64(size), ordering: .relaxed)
     blockFill = 0
     blockLengths.removeAll(keepingCapacity: true)
   }
