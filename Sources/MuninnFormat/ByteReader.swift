@@ -26,6 +26,15 @@ package struct ByteReader {
 
   package mutating func byte() throws(FormatError) -> UInt8 { bytes[try advance(1)] }
 
+  /// A byte that is 0 or 1.
+  package mutating func flag() throws(FormatError) -> Bool {
+    switch try byte() {
+    case 0: false
+    case 1: true
+    case let other: throw FormatError(.invalidValue, "\(other) where 0 or 1 belongs")
+    }
+  }
+
   /// LEB128, at most 10 bytes.
   package mutating func varint() throws(FormatError) -> UInt64 {
     var value: UInt64 = 0
@@ -41,10 +50,11 @@ package struct ByteReader {
     }
   }
 
-  /// A varint that counts or measures something in memory: at most `limit`.
+  /// A varint that counts or measures something in memory: at most `limit`. Below zero the limit refuses everything,
+  /// as that of an ordinal into an empty table does.
   package mutating func count(limit: Int, _ what: StaticString) throws(FormatError) -> Int {
     let value = try varint()
-    guard value <= UInt64(limit) else {
+    guard limit >= 0, value <= UInt64(limit) else {
       throw FormatError(.invalidValue, "\(what) of \(value) is over the limit of \(limit)")
     }
     return Int(value)

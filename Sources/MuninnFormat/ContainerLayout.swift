@@ -184,7 +184,7 @@ package struct ContainerFooter: Sendable, Equatable {
     chunkCount = try reader.integer(UInt32.self)
     let tail = UInt64(ContainerFooter.byteCount)
     guard containerByteCount == objectByteCount, objectByteCount >= tail,
-      directoryOffset >= UInt64(Envelope.byteCount), directoryOffset < objectByteCount,
+      directoryOffset >= UInt64(Envelope.byteCount), directoryOffset <= objectByteCount - tail,
       directoryByteCount == objectByteCount - tail - directoryOffset
     else {
       throw FormatError(

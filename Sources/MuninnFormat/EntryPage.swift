@@ -165,6 +165,10 @@ extension ByteReader {
     guard flags & ~EntryFlag.known == 0 else {
       throw FormatError(.unsupportedVersion, "entry flags \(flags): use a newer build")
     }
+    let links = EntryFlag.firstLink | EntryFlag.laterLink
+    guard flags & links != links else {
+      throw FormatError(.invalidValue, "an entry that is the first of its links and a later one")
+    }
     var entry = ManifestEntry(path: path, kind: kind)
     entry.mode = UInt16(try count(limit: 0o7777, "mode"))
     entry.userID = UInt32(try count(limit: Int(UInt32.max), "user id"))
@@ -240,7 +244,8 @@ extension ByteReader {
         guard !overflow else { throw FormatError(.invalidValue, "a file over 2^64 bytes") }
         sum = next
       }
-    case .tree: return
+    // The tree's pages say what they add up to.
+    case .tree: sum = entry.size
     }
     guard sum == entry.size, entry.size <= UInt64(Int64.max) else {
       throw FormatError(.invalidValue, "a file of \(entry.size) bytes whose extents say \(sum)")

@@ -154,7 +154,7 @@ extension JournalOperation {
       for _ in 0..<(try reader.count(limit: reader.remaining, "container count")) {
         records.append(
           ContainerRecord(
-            id: try reader.identifier(), isManifest: try reader.byte() == 1,
+            id: try reader.identifier(), isManifest: try reader.flag(),
             byteCount: try reader.varint(),
             chunkCount: UInt32(
               try reader.count(limit: FormatLimit.chunksPerContainer, "chunks of a container")),

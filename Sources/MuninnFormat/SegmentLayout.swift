@@ -35,6 +35,12 @@ package struct SegmentTables: Sendable, Equatable {
 
   package init(filter: ChunkFilter) { self.filter = filter }
 
+  /// The pages that hold so many entries; any number may come from a record.
+  package static func pageCount(of entryCount: UInt64) -> UInt64 {
+    let (full, rest) = entryCount.quotientAndRemainder(dividingBy: UInt64(entriesPerPage))
+    return rest == 0 ? full : full + 1
+  }
+
   package func encoded() -> [UInt8] {
     var writer = ByteWriter(
       reserving: 12 + containers.count * 16 + firstPrefixes.count * 8 + filter.words.count * 4)
@@ -55,8 +61,7 @@ package struct SegmentTables: Sendable, Equatable {
     }
     for _ in 0..<containerCount { containers.append(try reader.identifier()) }
     let pageCount = Int(try reader.integer(UInt32.self))
-    let perPage = UInt64(SegmentTables.entriesPerPage)
-    guard UInt64(pageCount) == (entryCount + perPage - 1) / perPage,
+    guard UInt64(pageCount) == SegmentTables.pageCount(of: entryCount),
       pageCount * 8 <= reader.remaining
     else { throw FormatError(.invalidValue, "\(entryCount) entries in \(pageCount) pages") }
     firstPrefixes.reserveCapacity(pageCount)

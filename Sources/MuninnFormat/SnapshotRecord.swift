@@ -92,7 +92,7 @@ package struct SnapshotRecord: Sendable, Equatable {
   init(decoding reader: inout ByteReader) throws(FormatError) {
     id = try reader.identifier()
     parent = try reader.optionalIdentifier()
-    isFull = try reader.byte() == 1
+    isFull = try reader.flag()
     startedNanoseconds = try reader.integer(Int64.self)
     completedNanoseconds = try reader.integer(Int64.self)
     let limit = SnapshotRecord.textLimit
@@ -138,11 +138,7 @@ extension ByteWriter {
 
 extension ByteReader {
   mutating func optionalIdentifier() throws(FormatError) -> Identifier? {
-    switch try byte() {
-    case 0: nil
-    case 1: try identifier()
-    case let other: throw FormatError(.invalidValue, "\(other) where 0 or 1 belongs")
-    }
+    try flag() ? try identifier() : nil
   }
 
   mutating func list(limit: Int, _ what: StaticString) throws(FormatError) -> [[UInt8]] {

@@ -31,10 +31,13 @@ final class Segment: Sendable {
       guard count == record.entryCount, offset >= UInt64(Envelope.byteCount),
         offset <= UInt64(mapped.count - SegmentTables.footerByteCount)
       else { throw FormatError(.invalidValue, "\(count) entries, tables at \(offset)") }
-      let perPage = UInt64(SegmentTables.entriesPerPage)
+      let pageCount = SegmentTables.pageCount(of: count)
+      guard pageCount <= UInt64(mapped.count) else {
+        throw FormatError(.invalidValue, "\(count) entries in \(mapped.count) bytes")
+      }
       let payload = try seal.open(
         UnsafeRawBufferPointer(rebasing: mapped.bytes[Int(offset)...]), kind: .segmentTables,
-        number: UInt32((count + perPage - 1) / perPage), limit: FormatLimit.recordByteCount
+        number: UInt32(truncatingIfNeeded: pageCount), limit: FormatLimit.recordByteCount
       ).payload
       return try payload.withUnsafeBytesTyped { (raw) throws(FormatError) in
         try SegmentTables(decoding: raw, entryCount: count)
