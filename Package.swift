@@ -102,6 +102,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "MuninnFormatTests", dependencies: ["MuninnFormat", "MuninnTestSupport"],
+      exclude: ["Golden"],
       swiftSettings: strict),
     .testTarget(
       name: "MuninnDiskTests", dependencies: ["MuninnDisk", "MuninnTestSupport"],
