@@ -23,9 +23,9 @@ package enum ObjectName {
   /// The number that a record's name says; nil for any other name.
   package static func recordNumber(_ name: String) -> UInt64? {
     guard name.hasPrefix(journalPrefix) else { return nil }
-    let digits = name.dropFirst(journalPrefix.count)
-    guard digits.utf8.count == 16 else { return nil }
-    return UInt64(digits, radix: 16)
+    guard let number = UInt64(name.dropFirst(journalPrefix.count), radix: 16) else { return nil }
+    // A sign or capitals make a number too, but no record's name.
+    return record(number) == name ? number : nil
   }
 
   /// The id that the last part of an object's name says; nil for any other name.

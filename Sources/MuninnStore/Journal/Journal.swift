@@ -17,9 +17,10 @@ extension Store {
     let names = try onDisk(ObjectName.journalPrefix) { () throws(DiskError) in
       try storage.list(ObjectName.journalPrefix)
     }
-    let newest = names.lazy.compactMap { ObjectName.recordNumber($0.name) }.max() ?? 0
-    while state.head < newest {
-      let number = state.head + 1
+    // By what is there: a name with an absurd number makes one gap, not a walk through it.
+    let numbers = names.compactMap { ObjectName.recordNumber($0.name) }.sorted()
+    for number in numbers where number > state.head {
+      if number - state.head > 1 { state.skip(gapBefore: number) }
       do throws(StoreError) {
         let (record, bytes) = try readRecord(number)
         let hash = sha256(bytes)
@@ -35,12 +36,7 @@ extension Store {
         case .unsupportedFormat, .wrongKey, .accessDenied: throw error
         default: break
         }
-        let problem =
-          error.code == .notFound
-          ? StoreError(
-            .damaged, "the record is missing, and record \(newest) is there",
-            object: ObjectName.record(number)) : error
-        state.skip(number, hash: [UInt8](repeating: 0, count: 32), problem: problem)
+        state.skip(to: number, problem: error)
       }
     }
   }
@@ -96,11 +92,7 @@ extension Store {
         timeNanoseconds: Machine.nowNanoseconds(), operations: operations)
       let name = ObjectName.record(number)
       let bytes = try encode(record, name: name)
-      let mine = try onDisk(name) { () throws(DiskError) in
-        try storage.putIfAbsent(name, bytes)
-      }
-      let stored = mine ? bytes : try readRecord(number).1
-      if stored == bytes {
+      if try settle(name, bytes, number) == bytes {
         state.apply(record, hash: sha256(bytes), byteCount: bytes.count)
         return
       }
@@ -115,6 +107,27 @@ extension Store {
     guard state.head > 0 else { return }
     let name = ObjectName.record(state.head)
     try onDisk(name) { () throws(DiskError) in try storage.makeDurable(name) }
+  }
+
+  /// Puts a record where there is none, and returns what is durable under its number then.
+  private func settle(_ name: String, _ bytes: [UInt8], _ number: UInt64) throws(StoreError)
+    -> [UInt8]
+  {
+    var failure: DiskError?
+    do throws(DiskError) {
+      if try storage.putIfAbsent(name, bytes) { return bytes }
+    } catch {
+      failure = error
+    }
+    guard let failure else { return try readRecord(number).1 }
+    // The work was lost, or only the answer: what lies there tells.
+    do {
+      let stored = try readRecord(number).1
+      try storage.makeDurable(name)
+      return stored
+    } catch {
+      throw StoreError(failure, object: name)
+    }
   }
 
   private func encode(_ record: JournalRecord, name: String) throws(StoreError) -> [UInt8] {

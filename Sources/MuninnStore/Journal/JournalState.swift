@@ -42,10 +42,22 @@ package struct JournalState: Sendable {
   }
 
   /// Steps over a record that cannot be read.
-  mutating func skip(_ number: UInt64, hash: [UInt8], problem: StoreError) {
+  mutating func skip(to number: UInt64, problem: StoreError) {
     head = number
-    headHash = hash
+    headHash = [UInt8](repeating: 0, count: 32)
     problems.append(problem)
+  }
+
+  /// Steps over the records between the newest one and `number`, which are not there.
+  mutating func skip(gapBefore number: UInt64) {
+    let first = head + 1
+    let missing = number - first
+    let text =
+      missing == 1
+      ? "the record is missing, and record \(number) is there"
+      : "this record and the \(missing - 1) after it are missing, and record \(number) is there"
+    skip(
+      to: number - 1, problem: StoreError(.damaged, text, object: ObjectName.record(first)))
   }
 
   package func snapshot(_ id: Identifier) -> SnapshotRecord? { snapshots.first { $0.id == id } }
