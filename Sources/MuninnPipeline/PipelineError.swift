@@ -115,7 +115,9 @@ package func pathBytes(display text: String) -> [UInt8] {
         index += 2
         continue
       }
+      // A sign and a digit make a number too, but no escape.
       if source[index + 1] == 0x78, index + 3 < source.count,
+        source[index + 2] != 0x2B, source[index + 2] != 0x2D,
         let value = UInt8(
           String(decoding: source[(index + 2)...(index + 3)], as: UTF8.self), radix: 16)
       {
