@@ -157,7 +157,8 @@ restore() {
     [[ $(jq -r .Completed <<<"$state") != true ]] || break
     if ((SECONDS - shown >= 2)); then
       shown=$SECONDS
-      jq -r '"operation: \(.State.Progress | tojson)"' <<<"$state" | cut -c-160
+      jq -r --arg id "$id" '.State.Progress
+        | "operation \($id): \(.Phase), \(.FilesDone) files, \(.BytesDone) bytes"' <<<"$state"
     fi
     alive
     sleep 0.1

@@ -20,5 +20,10 @@ stage lint bash Tests/lint.sh
 [[ ! -f Tests/CSanitize/run.sh ]] || stage 'C under sanitizers' bash Tests/CSanitize/run.sh
 stage build "$swift" build --build-tests "${flags[@]}"
 
+MUNINN=$("$swift" build --show-bin-path)/muninn
+export MUNINN
+stage 'kill -9 during backups' bash Tests/crash.sh short
+stage 'unchanged tree' bash Tests/unchanged.sh short
+stage 'full disk' bash Tests/fulldisk.sh short
 printf '\n== swift test (%d s so far)\n' $((SECONDS - begun))
 exec "$swift" test --skip-build
