@@ -22,7 +22,7 @@ package enum FormatLimit {
   package static let inlineByteCount = 128
   /// Extents in an entry; more go to pages of their own.
   package static let extentsPerEntry = 64
-  /// Chunks of container ids in an entry; each holds up to a million.
+  /// Chunks of container ids in an entry; the writer puts 65,536 into each.
   package static let containerListsPerEntry = 4096
   package static let entriesPerPage = 1 << 20
   /// Levels of a manifest's or a file's tree of pages.

@@ -50,6 +50,8 @@ final class AssembleStage: Sendable {
   struct Result {
     let root: TreeRoot
     let containers: Set<Identifier>
+    /// Content bytes of all files, holes included.
+    let byteCount: UInt64
   }
 
   /// Runs on a thread of its own until the walk has ended and every batch has come.
@@ -59,6 +61,7 @@ final class AssembleStage: Sendable {
     var page = EntryPageWriter()
     var tree = TreeWriter()
     var containers: Set<Identifier> = []
+    var byteCount: UInt64 = 0
     var last: Identifier?
     func note(_ id: Identifier) {
       if id != last {
@@ -78,6 +81,7 @@ final class AssembleStage: Sendable {
     }
     while let entries = next() {
       for entry in entries {
+        if entry.kind == .file { byteCount += entry.size }
         switch entry.content {
         case .none, .inline: break
         case .extents(let extents):
@@ -101,6 +105,6 @@ final class AssembleStage: Sendable {
     let root = try tree.finish { (page) throws(StoreError) in try manifest.put(page) }
     try manifest.finish()
     containers.formUnion(manifest.containers)
-    return Result(root: root, containers: containers)
+    return Result(root: root, containers: containers, byteCount: byteCount)
   }
 }

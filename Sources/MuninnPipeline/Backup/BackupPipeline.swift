@@ -14,8 +14,8 @@ internal import Synchronization
 /// commit         containers and segment durable, then the journal record          -> SnapshotRecord
 /// ```
 ///
-/// Walking and comparing run on the calling thread; a third of the cores, at least one, lists ahead of it; `threads`
-/// workers; one thread assembles; the session's syncs. Every queue between them is bounded.
+/// Walking and comparing run on the calling thread; half as many threads as workers, at least one, list ahead of it;
+/// `threads` workers; one thread assembles; the session's syncs. Every queue between them is bounded.
 package struct BackupPipeline {
   private let store: Store
   private let options: BackupOptions
@@ -60,7 +60,7 @@ package struct BackupPipeline {
     draft.counts = stages.counts
     draft.counts.bytesRead = shared.bytesRead.load(ordering: .relaxed)
     draft.counts.bytesNew = shared.bytesNew.load(ordering: .relaxed)
-    draft.counts.bytes = stages.counts.bytes + draft.counts.bytesRead
+    draft.counts.bytes = stages.result.byteCount
     draft.counts.chunksNew = counters.chunksNew.load(ordering: .relaxed)
     draft.counts.chunksDuplicate = counters.chunksDuplicate.load(ordering: .relaxed)
     let failures = shared.pathFailures

@@ -308,16 +308,19 @@ final class BackupWorker {
     if !claims.isEmpty { try store(in: bytes) }
     var next = 0
     var byteCount: UInt64 = 0
+    var holeCount: UInt64 = 0
     let extents = segment.pieces.map { piece -> Extent in
       switch piece {
-      case .hole(let count): return .hole(count)
+      case .hole(let count):
+        holeCount += count
+        return .hole(count)
       case .chunk(_, let count):
         byteCount += UInt64(count)
         defer { next += 1 }
         return .chunk(claims[next].reference)
       }
     }
-    shared.counters.add(bytes: byteCount)
+    shared.counters.add(bytes: byteCount + holeCount)
     shared.bytesRead.add(byteCount, ordering: .relaxed)
     shared.pool.giveBack(segment.bytes)
     do throws(StoreError) { try segment.file.add(extents, ordinal: segment.ordinal) } catch {

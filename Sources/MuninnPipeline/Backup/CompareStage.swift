@@ -54,7 +54,6 @@ struct CompareStage {
       if entry.kind == .file {
         counts.files += 1
         counts.filesUnchanged += 1
-        counts.bytes += entry.size
         counters.add(bytes: entry.size)
       }
       batch.items.append(.ready(entry))

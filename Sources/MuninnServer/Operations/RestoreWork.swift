@@ -38,7 +38,7 @@ struct RestoreWork: Sendable {
       .init(.error, "'\($0.path)' was not restored: \($0.message)", details: $0.path)
     }
     if report.problemCount > 0 {
-      end.error = "\(report.problemCount) paths could not be restored; the rest is complete."
+      end.error = "Paths that could not be restored: \(report.problemCount). The rest is complete."
     }
     end.messages.append(
       .init(
