@@ -84,11 +84,15 @@ let package = Package(
       dependencies: ["Muninn", "MuninnServer", argumentParser, logging],
       path: "Sources/muninn-cli",
       swiftSettings: strict),
+    .target(
+      name: "CReference",
+      path: "Benchmarks/CReference",
+      cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")]),
     .executableTarget(
       name: "MuninnBench",
       dependencies: [
-        "CMuninn", "MuninnFormat", "MuninnDisk", "MuninnStore", "MuninnPipeline", "Muninn",
-        argumentParser, crypto,
+        "CMuninn", "CReference", "MuninnFormat", "MuninnDisk", "MuninnStore", "MuninnPipeline",
+        "Muninn", argumentParser, crypto,
       ],
       path: "Benchmarks/muninn-bench",
       swiftSettings: strict),

@@ -83,15 +83,24 @@ static mn_scan *scan_of(mn_kernel kernel) {
   }
 }
 
-size_t mn_chunk_next_using(mn_kernel kernel, mn_chunk_sizes sizes, const uint8_t *data, size_t length) {
+size_t mn_chunk_next_using(mn_kernel kernel, mn_chunk_sizes sizes, const uint8_t *data, size_t length,
+                           mn_chunk_end *end) {
+  mn_chunk_end unused;
+  if (end == NULL) end = &unused;
+  *end = MN_END_DATA;
   if (length <= sizes.minimum) return length;
-  size_t end = length < sizes.maximum ? length : sizes.maximum;
-  mn_search search = search_of(sizes, end);
-  size_t cut = scan_of(kernel)(&search, data, sizes.minimum, end);
-  if (cut != 0) return cut;
-  return length < sizes.maximum ? length : search.fallback;
+  size_t limit = length < sizes.maximum ? length : sizes.maximum;
+  mn_search search = search_of(sizes, limit);
+  size_t cut = scan_of(kernel)(&search, data, sizes.minimum, limit);
+  if (cut != 0) {
+    *end = MN_END_CUT;
+    return cut;
+  }
+  if (length < sizes.maximum) return length;
+  *end = search.fallback < limit ? MN_END_CANDIDATE : MN_END_MAXIMUM;
+  return search.fallback;
 }
 
 size_t mn_chunk_next(mn_chunk_sizes sizes, const uint8_t *data, size_t length) {
-  return mn_chunk_next_using(mn_kernel_best(), sizes, data, length);
+  return mn_chunk_next_using(mn_kernel_best(), sizes, data, length, NULL);
 }

@@ -4,14 +4,16 @@
 #include <lz4.h>
 
 /// Blocks below this are not worth a guess: compressing them is as cheap.
-#define SMALLEST 16384
+#define SMALLEST 32768
 /// The histogram looks at this many pieces of so many bytes, spread over the block.
 #define PIECES 32
 #define PIECE 128
 /// Sums of squares below this are even: of the measured limits the one that finds most and wrongs few.
 #define EVEN_SQUARES 75000
 /// The trial compresses this many bytes at each of two places.
-#define TRIAL 4096
+#define TRIAL 16384
+/// A trial that saves less than a 32nd is in vain.
+#define WORTHWHILE (TRIAL - TRIAL / 32)
 
 /// Whether the bytes of samples are so evenly spread as those of compressed or encrypted data. LZ4 has no entropy coder,
 /// so an uneven spread doesn't mean that it would win; but only for even ones is the trial below worth its time.
@@ -39,11 +41,10 @@ static bool looks_even(const uint8_t *data, size_t length) {
 
 bool mn_looks_incompressible(const uint8_t *data, size_t length) {
   if (length < SMALLEST || !looks_even(data, length)) return false;
-  char block[LZ4_COMPRESSBOUND(TRIAL)];
-  for (int place = 0; place < 2; place++) {
-    const uint8_t *sample = data + (length - TRIAL) / 3 * (size_t)(place + 1);
-    int size = LZ4_compress_default((const char *)sample, block, TRIAL, sizeof block);
-    if (size < TRIAL - TRIAL / 32) return false;
+  char block[WORTHWHILE];
+  for (size_t place = 1; place <= 2; place++) {
+    const uint8_t *sample = data + (length - TRIAL) / 3 * place;
+    if (LZ4_compress_default((const char *)sample, block, TRIAL, sizeof block) > 0) return false;
   }
   return true;
 }

@@ -104,7 +104,7 @@ import Testing
 @Suite struct ProbeTests {
   @Test func randomBytesLookIncompressible() {
     var generator = SeededGenerator(seed: 51)
-    for length in [16_384, 65_536, 262_144] {
+    for length in [32_768, 65_536, 262_144] {
       #expect(mn_looks_incompressible(SampleKind.random.bytes(length, &generator), length))
     }
   }
@@ -118,7 +118,7 @@ import Testing
     let repeated = SampleKind.random.bytes(1_000, &generator)
     let bytes = (0..<200_000).map { repeated[$0 % 1_000] }
     #expect(!mn_looks_incompressible(bytes, bytes.count))
-    let short = SampleKind.random.bytes(16_383, &generator)
+    let short = SampleKind.random.bytes(32_767, &generator)
     #expect(!mn_looks_incompressible(short, short.count))
   }
 }

@@ -20,7 +20,7 @@ import Testing
           var places: [Int] = []
           var start = skipped
           while start < buffer.count, let base = buffer.baseAddress {
-            start += mn_chunk_next_using(kernel, sizes, base + start, buffer.count - start)
+            start += mn_chunk_next_using(kernel, sizes, base + start, buffer.count - start, nil)
             places.append(start - skipped)
           }
           return places

@@ -99,6 +99,26 @@ import Testing
     }
   }
 
+  @Test func endsAreTold() {
+    let sizes = Self.common
+    func end(_ bytes: [UInt8]) -> mn_chunk_end {
+      var end = MN_END_CUT
+      _ = mn_chunk_next_using(MN_KERNEL_PORTABLE, sizes, bytes, bytes.count, &end)
+      return end
+    }
+    var generator = SeededGenerator(seed: 16)
+    #expect(end(SampleKind.random.bytes(32768, &generator)) == MN_END_CUT)
+    #expect(end(SampleKind.random.bytes(2048, &generator)) == MN_END_DATA)
+    #expect(end([UInt8](repeating: 0, count: 32767)) == MN_END_DATA)
+    #expect(end([UInt8](repeating: 0, count: 32768)) == MN_END_MAXIMUM)
+    // Of many short periods some have candidates that pass no threshold.
+    let ends = (0..<200).map { _ in
+      let pattern = SampleKind.random.bytes(64, &generator)
+      return end((0..<32768).map { pattern[$0 % 64] })
+    }
+    #expect(ends.contains(MN_END_CANDIDATE) && ends.contains(MN_END_MAXIMUM))
+  }
+
   /// What follows the maximum cannot be seen.
   @Test func nothingBehindTheMaximumMatters() {
     var generator = SeededGenerator(seed: 15)

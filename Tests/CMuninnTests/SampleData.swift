@@ -85,7 +85,7 @@ func cuts(_ bytes: [UInt8], _ sizes: mn_chunk_sizes, _ kernel: mn_kernel) -> [In
     guard let base = buffer.baseAddress else { return places }
     var start = 0
     while start < buffer.count {
-      let length = mn_chunk_next_using(kernel, sizes, base + start, buffer.count - start)
+      let length = mn_chunk_next_using(kernel, sizes, base + start, buffer.count - start, nil)
       start += length
       places.append(start)
     }

@@ -92,7 +92,7 @@ static void check_chunks(void) {
   require(mn_chunk_next(sizes, data, length) == expected, "chosen kernel cuts by the definition");
   for (int kernel = 0; kernel < MN_KERNEL_COUNT; kernel++) {
     if (!mn_kernel_usable((mn_kernel)kernel)) continue;
-    size_t found = mn_chunk_next_using((mn_kernel)kernel, sizes, data, length);
+    size_t found = mn_chunk_next_using((mn_kernel)kernel, sizes, data, length, NULL);
     require(found == expected, mn_kernel_name((mn_kernel)kernel));
   }
   free(data);

@@ -1,0 +1,270 @@
+import CMuninn
+import Glibc
+import MuninnDisk
+import MuninnFormat
+import Synchronization
+
+/// Measures each primitive apart, on all threads at once.
+struct Roofline {
+  let tree: String
+  let directory: String
+  let threads: Int
+  let sampleBytes: Int
+  let runs: Int
+
+  private static let pieceSize = 64 << 10
+  private static let writeSize = 64 << 20
+
+  func measure(_ progress: (String) -> Void) throws -> RooflineResult {
+    let files = try SourceFiles.list(tree).filter { $0.size > 0 }
+    guard !files.isEmpty else { throw BenchError("\(tree) holds no file with content") }
+    let total = files.reduce(0) { $0 + $1.size }
+    progress("\(files.count) files, \(total >> 20) MiB")
+
+    let walk = try walking()
+    let cached = reading("read, page cache", files, total, dropping: false)
+    let disk = reading("read, disk", files, total, dropping: true)
+    progress("reading measured")
+    let sample = loadSample(files)
+    let kernels = try kernelStages(sample)
+    let stored = compressedShare(sample)
+    progress("kernels measured")
+    let write = try writing()
+    return result(
+      files: files.count, total: total, walk: walk, read: (cached, disk),
+      kernels: kernels, stored: stored, write: write)
+  }
+
+  /// The bound: all threads share the processor's work; reading from and writing to disks overlap it.
+  private func result(
+    files: Int, total: UInt64, walk: Measurement, read: (cached: Measurement, disk: Measurement),
+    kernels: [Measurement], stored: Double, write: Measurement
+  ) -> RooflineResult {
+    func time(_ measurement: Measurement, _ bytes: Double) -> Double {
+      bytes / 1e9 / max(measurement.median, 1e-9)
+    }
+    let bytes = Double(total)
+    let walkTime = Double(files) / max(walk.median, 1e-9)
+    var seconds = [RooflineResult.StageTime(name: walk.name, seconds: walkTime)]
+    var processor = walkTime + time(read.cached, bytes)
+    for stage in [read.cached, read.disk] + kernels {
+      seconds.append(.init(name: stage.name, seconds: time(stage, bytes)))
+    }
+    for stage in kernels { processor += time(stage, bytes) }
+    let writeTime = time(write, bytes * stored)
+    seconds.append(.init(name: write.name, seconds: writeTime))
+    let bounds = [("the processor", processor), ("writing", writeTime)]
+    let bound = bounds.max { $0.1 < $1.1 } ?? ("the processor", processor)
+    return RooflineResult(
+      files: files, byteCount: total, threads: threads, entriesPerSecond: walk,
+      stages: [read.cached, read.disk] + kernels + [write], storedShare: stored,
+      seconds: seconds, boundSeconds: bound.1, boundBy: bound.0)
+  }
+
+  /// Every thread walks the whole tree: their entries together, in a second.
+  private func walking() throws -> Measurement {
+    var entries = try SourceFiles.walk(tree) { _, _ in }
+    let values = (0..<runs).map { _ in
+      let (seconds, count) = Timing.seconds {
+        let sum = Atomic<Int>(0)
+        WorkerThreads.run(count: threads, name: "walk") { _ in
+          let count = (try? SourceFiles.walk(tree) { _, _ in }) ?? 0
+          sum.add(count, ordering: .relaxed)
+        }
+        return sum.load(ordering: .relaxed)
+      }
+      entries = count / threads
+      return Double(count) / seconds
+    }
+    return Measurement(
+      name: "walk and statx", unit: "entries/s", values: values, resultHash: "\(entries)")
+  }
+
+  /// All files once, dealt out to the threads one after the other.
+  private func reading(
+    _ name: String, _ files: [SourceFiles.Entry], _ total: UInt64, dropping: Bool
+  ) -> Measurement {
+    var readBytes = 0
+    if !dropping { _ = readAll(files) }
+    let values = (0..<runs).map { _ in
+      if dropping { dropFromCache(files) }
+      let (seconds, bytes) = Timing.seconds { readAll(files) }
+      readBytes = bytes
+      return Double(bytes) / seconds / 1e9
+    }
+    return Measurement(name: name, unit: "GB/s", values: values, resultHash: "\(readBytes)")
+  }
+
+  private func readAll(_ files: [SourceFiles.Entry]) -> Int {
+    let next = Atomic<Int>(0)
+    let sum = Atomic<Int>(0)
+    WorkerThreads.run(count: threads, name: "read") { _ in
+      let buffer = Buffer(capacity: 1 << 20)
+      var mine = 0
+      while true {
+        let index = next.add(1, ordering: .relaxed).oldValue
+        guard index < files.count else { break }
+        mine += read(files[index].path, into: buffer.bytes)
+      }
+      sum.add(mine, ordering: .relaxed)
+    }
+    return sum.load(ordering: .relaxed)
+  }
+
+  private func read(_ path: String, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    guard let file = try? FileCalls.openForReading(at: AT_FDCWD, path, path: path) else { return 0 }
+    var bytes = 0
+    while true {
+      let count = Glibc.read(file.descriptor, buffer.baseAddress, buffer.count)
+      guard count > 0 else { return bytes }
+      bytes += count
+    }
+  }
+
+  /// Asks the kernel to forget the files' pages; dirty ones must be on the disk for that.
+  private func dropFromCache(_ files: [SourceFiles.Entry]) {
+    for file in files {
+      let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { continue }
+      fdatasync(descriptor)
+      posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+      close(descriptor)
+    }
+  }
+
+  /// The tree's first bytes, evenly over its files, for the kernels.
+  private func loadSample(_ files: [SourceFiles.Entry]) -> SharedBytes {
+    let sample = SharedBytes(capacity: sampleBytes)
+    let step = max(1, files.count / 4000)
+    var filled = 0
+    var index = 0
+    while index < files.count, filled < sampleBytes {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: sample.storage.bytes[filled...])
+      let room = UnsafeMutableRawBufferPointer(rebasing: rest.prefix(16 << 20))
+      filled += firstBytes(of: files[index].path, into: room)
+      index += step
+    }
+    // A small tree is repeated to the sample's size.
+    let loaded = max(filled, 1)
+    while filled < sampleBytes {
+      let count = min(loaded, sampleBytes - filled)
+      UnsafeMutableRawBufferPointer(rebasing: sample.storage.bytes[filled..<filled + count])
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: sample.storage.bytes[..<count]))
+      filled += count
+    }
+    return sample
+  }
+
+  private func firstBytes(of path: String, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    guard let file = try? FileCalls.openForReading(at: AT_FDCWD, path, path: path) else { return 0 }
+    return (try? FileCalls.read(file.descriptor, into: buffer, path: path)) ?? 0
+  }
+
+  private func kernelStages(_ sample: SharedBytes) throws -> [Measurement] {
+    let sizes = mn_chunk_sizes(minimum: 16 << 10, average: 64 << 10, maximum: 256 << 10)
+    let identifying = try Identifying(
+      secret: [UInt8](repeating: 0x5A, count: Int(MN_SECRET_SIZE)),
+      tagKey: [UInt8](repeating: 0xA5, count: 32))
+    return [
+      onAll("chunk", sample) { part in
+        guard let base = part.assumingMemoryBound(to: UInt8.self).baseAddress else { return 0 }
+        var start = 0
+        var hash: UInt64 = 0
+        while start < part.count {
+          start += mn_chunk_next(sizes, base + start, part.count - start)
+          hash = (hash &+ UInt64(start)) &* 0x9E37_79B9_7F4A_7C15
+        }
+        return hash
+      },
+      onAll("fingerprint", sample) { part in
+        var hash: UInt64 = 0
+        Blocks.each(of: part, size: Self.pieceSize) {
+          hash ^= identifying.fingerprint(of: $0).low
+        }
+        return hash
+      },
+      onAll("tag", sample) { part in
+        var hash: UInt64 = 0
+        Blocks.each(of: part, size: Self.pieceSize) { hash ^= identifying.tag(of: $0).low }
+        return hash
+      },
+      onAll("compress", sample) { UInt64(Self.compressedBytes($0)) },
+    ]
+  }
+
+  /// Each thread over its own part of the sample.
+  private func onAll(
+    _ name: String, _ sample: SharedBytes,
+    _ body: @Sendable (UnsafeRawBufferPointer) -> UInt64
+  ) -> Measurement {
+    let part = sampleBytes / threads
+    return Timing.rates(name, byteCount: part * threads, runs: runs, clock: .wall) {
+      let sum = Atomic<UInt64>(0)
+      WorkerThreads.run(count: threads, name: "kernel") { index in
+        let mine = sample.storage.bytes[(index * part)..<((index + 1) * part)]
+        sum.add(body(UnsafeRawBufferPointer(rebasing: mine)) & 0xFFFF_FFFF, ordering: .relaxed)
+      }
+      return sum.load(ordering: .relaxed)
+    }
+  }
+
+  private func compressedShare(_ sample: SharedBytes) -> Double {
+    let bytes = UnsafeRawBufferPointer(sample.storage.bytes)
+    return Double(Self.compressedBytes(bytes)) / Double(bytes.count)
+  }
+
+  private static func compressedBytes(_ bytes: UnsafeRawBufferPointer) -> Int {
+    let blockSize = 256 << 10
+    let target = Buffer(capacity: mn_compress_bound(blockSize))
+    let scratch = Buffer(capacity: mn_compress_scratch_size(1))
+    var stored = 0
+    Blocks.each(of: bytes, size: blockSize) { block in
+      let size = Blocks.compress(block, into: target.bytes, level: 1, scratch: scratch.bytes)
+      stored += size > 0 ? min(size, block.count) : block.count
+    }
+    return stored
+  }
+
+  /// Each thread writes a file of 64 MiB in pieces of 1 MiB and syncs it.
+  private func writing() throws -> Measurement {
+    let piece = SharedBytes(capacity: 1 << 20)
+    GeneratedData.fill(piece.storage.bytes, seed: 9, compressible: 0)
+    let failures = Atomic<Int>(0)
+    let names = (0..<threads).map { "\(directory)/.muninn-bench-\(getpid())-\($0)" }
+    defer { for name in names { unlink(name) } }
+    let values = (0..<runs).map { _ in
+      let (seconds, _) = Timing.seconds {
+        WorkerThreads.run(count: threads, name: "write") { index in
+          if !write(names[index], piece) { failures.add(1, ordering: .relaxed) }
+        }
+      }
+      return Double(threads * Self.writeSize) / seconds / 1e9
+    }
+    guard failures.load(ordering: .relaxed) == 0 else {
+      throw BenchError("\(directory) cannot be written to")
+    }
+    return Measurement(
+      name: "write and sync", unit: "GB/s", values: values,
+      resultHash: "\(threads * Self.writeSize)")
+  }
+
+  private func write(_ name: String, _ piece: SharedBytes) -> Bool {
+    unlink(name)
+    let flags = O_WRONLY | O_CREAT | O_EXCL
+    guard
+      let file = try? FileCalls.open(at: AT_FDCWD, name, flags: flags, mode: 0o600, path: name)
+    else { return false }
+    let bytes = UnsafeRawBufferPointer(piece.storage.bytes)
+    for _ in 0..<Self.writeSize / bytes.count {
+      guard (try? FileCalls.write(file.descriptor, bytes, path: name)) != nil else { return false }
+    }
+    return (try? FileCalls.sync(file.descriptor, path: name)) != nil
+  }
+}
+
+/// Memory that several threads read: it is filled before they start and does not change while they run.
+final class SharedBytes: Sendable {
+  let storage: Buffer
+
+  init(capacity: Int) { storage = Buffer(capacity: capacity) }
+}
