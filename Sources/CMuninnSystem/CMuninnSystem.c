@@ -253,7 +253,9 @@ int muninn_set_times(int directory, const char *name, int64_t accessed_ns, int k
   return result_of(utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW));
 }
 
-ptrdiff_t muninn_random(void *buffer, size_t count) { return count_of(getrandom(buffer, count, 0)); }
+ptrdiff_t muninn_random(void *buffer, size_t count) {
+  return count_of(getrandom(buffer, count, 0));
+}
 
 struct thread_start {
   void (*body)(void *);

@@ -3,7 +3,8 @@ internal import MuninnPipeline
 internal import MuninnStore
 internal import Synchronization
 
-/// Runs blocking work on a thread of its own, so that it never holds one of Swift's cooperative pool.
+/// Runs blocking work on a thread of its own, so that it never holds one of Swift's cooperative
+/// pool.
 ///
 /// Cancelling the task sets the `Cancellation` that `body` is given.
 func onEngineThread<R: Sendable>(
@@ -26,7 +27,8 @@ func onEngineThread<R: Sendable>(
   return try result.get()
 }
 
-/// Hands counters to a progress handler ten times a second, from a thread of its own, and once more at the end.
+/// Hands counters to a progress handler ten times a second, from a thread of its own, and once more
+/// at the end.
 final class ProgressReporter: Sendable {
   private let counters: ProgressCounters
   private let handler: ProgressHandler

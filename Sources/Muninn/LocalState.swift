@@ -3,10 +3,12 @@ internal import MuninnDisk
 internal import MuninnFormat
 internal import MuninnStore
 
-/// What this machine remembers of repositories, apart from them and from the data. Losing it costs time, never data.
+/// What this machine remembers of repositories, apart from them and from the data. Losing it costs
+/// time, never data.
 ///
-/// `repositories/ID` holds the newest record that was seen (its number and hash), so that an older state of the
-/// repository, put back from a copy, is noticed. `identities/HASH` is the catalogue of a restored tree.
+/// `repositories/ID` holds the newest record that was seen (its number and hash), so that an older
+/// state of the repository, put back from a copy, is noticed. `identities/HASH` is the catalogue of
+/// a restored tree.
 struct LocalState: Sendable {
   let directory: String
 
@@ -27,8 +29,8 @@ struct LocalState: Sendable {
     return text.isEmpty ? nil : text
   }
 
-  /// Compares the journal with what was seen before, and remembers the newer. A machine without writable state
-  /// remembers nothing and goes on.
+  /// Compares the journal with what was seen before, and remembers the newer. A machine without
+  /// writable state remembers nothing and goes on.
   func notice(_ journal: JournalState, of repository: Identifier) throws(StoreError) {
     guard journal.problems.isEmpty else { return }
     guard let storage = try? LocalStorage(path: directory, create: true) else { return }
@@ -62,7 +64,8 @@ struct LocalState: Sendable {
       decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
   }
 
-  /// Where the identities of the tree at `root` are kept, below `indexDirectory` or the state directory.
+  /// Where the identities of the tree at `root` are kept, below `indexDirectory` or the state
+  /// directory.
   func identityCatalogue(root: [UInt8], indexDirectory: String?) -> String {
     let name = hexadecimal(root.withUnsafeBytes { checksum($0) })
     return (indexDirectory ?? directory) + "/identities/" + name

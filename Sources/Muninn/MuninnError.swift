@@ -1,4 +1,5 @@
-/// What every public function of Muninn throws: what happened, to which value, and what to do about it.
+/// What every public function of Muninn throws: what happened, to which value, and what to do about
+/// it.
 public struct MuninnError: Error, Sendable, CustomStringConvertible {
   /// The closed set of things that can go wrong, for programs to switch over.
   public enum Code: String, Sendable, Codable, CaseIterable {

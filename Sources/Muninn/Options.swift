@@ -1,6 +1,7 @@
 /// How a repository is made.
 public struct CreateOptions: Sendable {
-  /// Average chunk size in bytes; nil takes the measured default. The minimum and maximum follow from it.
+  /// Average chunk size in bytes; nil takes the measured default. The minimum and maximum follow
+  /// from it.
   public var averageChunkSize: UInt32?
   /// Whether several file systems of a server may use the repository.
   public var isShared: Bool = false
@@ -61,7 +62,8 @@ public struct RestoreRequest: Sendable {
   public var paths: [String] = []
   /// Lay files out in path order in preallocated contiguous extents.
   public var defragment: Bool = false
-  /// Where the restored tree's index is written, so that its next backup reads nothing; nil takes the state directory.
+  /// Where the restored tree's index is written, so that its next backup reads nothing; nil takes
+  /// the state directory.
   public var indexDirectory: String?
   /// Where the restore's journal is kept; nil takes the state directory.
   public var journalDirectory: String?

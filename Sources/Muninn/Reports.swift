@@ -12,7 +12,8 @@ public struct PathProblem: Sendable, Codable, Equatable {
 public struct BackupReport: Sendable, Codable {
   public let snapshot: Snapshot
   public let seconds: Double
-  /// Paths that could not be read, in path order, at most 1,000 of them; the count is in the statistics.
+  /// Paths that could not be read, in path order, at most 1,000 of them; the count is in the
+  /// statistics.
   public let problems: [PathProblem]
 
   public init(snapshot: Snapshot, seconds: Double, problems: [PathProblem]) {
@@ -30,7 +31,8 @@ public struct RestoreReport: Sendable, Codable {
   public let bytes: UInt64
   public let containersRead: UInt64
   public let containerBytesRead: UInt64
-  /// Extents of all restored files as the file system reports them, where it was asked to defragment.
+  /// Extents of all restored files as the file system reports them, where it was asked to
+  /// defragment.
   public let extents: UInt64?
   public let problems: [PathProblem]
   /// How many problems there were in all.
@@ -60,7 +62,8 @@ public struct CheckReport: Sendable, Codable {
   public let chunks: UInt64
   public let bytesRead: UInt64
   public let seconds: Double
-  /// Empty where all is well. `path` names the object, or snapshot and path that the damage touches.
+  /// Empty where all is well. `path` names the object, or snapshot and path that the damage
+  /// touches.
   public let problems: [PathProblem]
   public var isClean: Bool { problems.isEmpty }
 

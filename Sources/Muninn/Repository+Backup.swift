@@ -7,8 +7,8 @@ internal import Synchronization
 extension Repository {
   /// Backs up a tree. Paths that cannot be read are in the report; everything else is stored.
   ///
-  /// Throws `notFound` where none of the paths is there, `noSpace` and `inputOutput` for the repository's disk,
-  /// `cancelled`. Whatever it throws, no snapshot was made.
+  /// Throws `notFound` where none of the paths is there, `noSpace` and `inputOutput` for the
+  /// repository's disk, `cancelled`. Whatever it throws, no snapshot was made.
   public func backup(
     _ request: BackupRequest, progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> BackupReport {
@@ -63,8 +63,8 @@ extension Repository {
     return id
   }
 
-  /// The newest snapshot of the same file system, or of the same host and paths; but the one that this tree was
-  /// restored from where that happened later.
+  /// The newest snapshot of the same file system, or of the same host and paths; but the one that
+  /// this tree was restored from where that happened later.
   private func parent(
     in journal: JournalState, sources: [[UInt8]], fileSystem: Identifier?, catalogue: String?
   ) -> SnapshotRecord? {

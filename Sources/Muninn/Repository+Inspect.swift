@@ -4,8 +4,9 @@ internal import MuninnPipeline
 internal import MuninnStore
 
 extension Repository {
-  /// Calls `body` with each entry of a snapshot at or below `path`, in path order, on a thread of the engine.
-  /// `body` returns false to stop. Without recursion, a directory shows its own entries alone.
+  /// Calls `body` with each entry of a snapshot at or below `path`, in path order, on a thread of
+  /// the engine. `body` returns false to stop. Without recursion, a directory shows its own entries
+  /// alone.
   ///
   /// Throws `notFound` for an unknown snapshot or path.
   public func list(

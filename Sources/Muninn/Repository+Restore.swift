@@ -7,8 +7,9 @@ internal import Synchronization
 extension Repository {
   /// Restores a snapshot, or some paths of it, into a directory that is absent or empty.
   ///
-  /// Paths that cannot be restored are in the report; everything else is. Throws `notFound` for an unknown snapshot,
-  /// `invalidInput` for a target that is not empty, `noSpace`, `inputOutput`, `cancelled`.
+  /// Paths that cannot be restored are in the report; everything else is. Throws `notFound` for an
+  /// unknown snapshot, `invalidInput` for a target that is not empty, `noSpace`, `inputOutput`,
+  /// `cancelled`.
   public func restore(
     _ request: RestoreRequest, progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> RestoreReport {

@@ -9,8 +9,9 @@ public let muninnVersion = "0.1.0"
 
 /// A backup repository: the way in for a program that embeds Muninn.
 ///
-/// All functions may be called from any task and at the same time. Each long one runs on threads of its own, reports
-/// progress, and stops at the next safe place when its task is cancelled, leaving nothing half-done that looks done.
+/// All functions may be called from any task and at the same time. Each long one runs on threads of
+/// its own, reports progress, and stops at the next safe place when its task is cancelled, leaving
+/// nothing half-done that looks done.
 public final class Repository: Sendable {
   /// The absolute path of the repository.
   public let location: String
@@ -25,7 +26,8 @@ public final class Repository: Sendable {
 
   /// Makes a repository at `location`, a directory that is absent or empty.
   ///
-  /// Throws `alreadyExists` where something is there already, `invalidInput` for chunk sizes that cannot be used.
+  /// Throws `alreadyExists` where something is there already, `invalidInput` for chunk sizes that
+  /// cannot be used.
   public static func create(
     at location: String, options: CreateOptions = CreateOptions(),
     open: OpenOptions = OpenOptions()
@@ -45,8 +47,8 @@ public final class Repository: Sendable {
 
   /// Opens the repository at `location`.
   ///
-  /// Throws `notARepository` where there is none, `unsupportedFormat` where a newer build made it, and `damaged` where
-  /// it is older than what this machine has seen of it.
+  /// Throws `notARepository` where there is none, `unsupportedFormat` where a newer build made it,
+  /// and `damaged` where it is older than what this machine has seen of it.
   public static func open(
     at location: String, options: OpenOptions = OpenOptions()
   ) async throws(MuninnError) -> Repository {
@@ -76,7 +78,8 @@ public final class Repository: Sendable {
     }
   }
 
-  /// A repository is made in an empty directory alone, so that no file of anyone else's is taken for one of its own.
+  /// A repository is made in an empty directory alone, so that no file of anyone else's is taken
+  /// for one of its own.
   private static func refuseForeignDirectory(_ location: String) throws(StoreError) {
     guard let storage = try? LocalStorage(path: location, create: false) else { return }
     let isRepository = (try? storage.size(of: ObjectName.repository)) != nil
@@ -125,7 +128,8 @@ public final class Repository: Sendable {
     }
   }
 
-  /// The one snapshot that `selector` means; throws `notFound` naming the selector and what there is.
+  /// The one snapshot that `selector` means; throws `notFound` naming the selector and what there
+  /// is.
   public func snapshot(_ selector: SnapshotSelector) async throws(MuninnError) -> Snapshot {
     try await onEngineThread { [self] (_) throws(MuninnError) in
       let journal = try currentJournal()

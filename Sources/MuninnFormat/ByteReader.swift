@@ -1,6 +1,8 @@
-/// A checked cursor over bytes that nobody vouches for. Every read is bounds-checked and throws `truncated`.
+/// A checked cursor over bytes that nobody vouches for. Every read is bounds-checked and throws
+/// `truncated`.
 ///
-/// All integers are little-endian. The pointer must outlive the reader; readers are made inside `withUnsafeBytes`.
+/// All integers are little-endian. The pointer must outlive the reader; readers are made inside
+/// `withUnsafeBytes`.
 package struct ByteReader {
   private let bytes: UnsafeRawBufferPointer
   package private(set) var offset = 0
@@ -50,8 +52,8 @@ package struct ByteReader {
     }
   }
 
-  /// A varint that counts or measures something in memory: at most `limit`. Below zero the limit refuses everything,
-  /// as that of an ordinal into an empty table does.
+  /// A varint that counts or measures something in memory: at most `limit`. Below zero the limit
+  /// refuses everything, as that of an ordinal into an empty table does.
   package mutating func count(limit: Int, _ what: StaticString) throws(FormatError) -> Int {
     let value = try varint()
     guard limit >= 0, value <= UInt64(limit) else {

@@ -14,8 +14,9 @@ package struct Pair128: Hashable, Sendable {
 
 /// What makes two chunks equal: fingerprint and tag both match.
 ///
-/// The fingerprint is XXH3-128 keyed with the repository's secret. It is fast, and not safe against a crafted input:
-/// the tag, a keyed universal hash (GMAC), is what an attacker who does not hold the key cannot collide.
+/// The fingerprint is XXH3-128 keyed with the repository's secret. It is fast, and not safe against
+/// a crafted input: the tag, a keyed universal hash (GMAC), is what an attacker who does not hold
+/// the key cannot collide.
 package struct ChunkIdentity: Hashable, Sendable {
   package let fingerprint: Pair128
   package let tag: Pair128
@@ -39,7 +40,8 @@ package struct ChunkLocation: Hashable, Sendable {
   }
 }
 
-/// A chunk as a manifest names it. The location is a hint: where it is stale, the index knows the present one.
+/// A chunk as a manifest names it. The location is a hint: where it is stale, the index knows the
+/// present one.
 package struct ChunkReference: Hashable, Sendable {
   package let identity: ChunkIdentity
   /// Bytes of the chunk, not compressed.
@@ -66,8 +68,8 @@ package struct Identifying: Sendable {
     }
     self.secret = secret
     self.tagKey = SymmetricKey(data: tagKey)
-    // One fixed nonce turns GMAC into a keyed universal hash plus a constant: tags are compared, never shown to
-    // whom the key is hidden from, so that nothing is signed with it.
+    // One fixed nonce turns GMAC into a keyed universal hash plus a constant: tags are compared,
+    // never shown to whom the key is hidden from, so that nothing is signed with it.
     do {
       nonce = try AES.GCM.Nonce(data: [UInt8](repeating: 0, count: 12))
     } catch {
@@ -88,8 +90,9 @@ package struct Identifying: Sendable {
   }
 
   package func tag(of chunk: UnsafeRawBufferPointer) -> Pair128 {
-    // Sealing fails for inputs over 64 GiB alone; a chunk is at most 16 MiB, and a tag of zeros would only cost a
-    // duplicate, never join two chunks: both sides are compared with the fingerprint as well.
+    // Sealing fails for inputs over 64 GiB alone; a chunk is at most 16 MiB, and a tag of zeros
+    // would only cost a duplicate, never join two chunks: both sides are compared with the
+    // fingerprint as well.
     guard
       let box = try? AES.GCM.seal(
         [UInt8](), using: tagKey, nonce: nonce, authenticating: chunk)

@@ -23,12 +23,13 @@ package struct BlockRecord: Sendable, Equatable {
   }
 }
 
-/// A container's directory: where its blocks lie, and which chunks they hold. It alone rebuilds the index.
+/// A container's directory: where its blocks lie, and which chunks they hold. It alone rebuilds the
+/// index.
 ///
-/// Payload of the directory's frame: block count (4), chunk count (4), then 24 bytes a block (offset 8, frame bytes 4,
-/// raw bytes 4, first slot 4, chunk count 4), then 32 bytes of identity a chunk, then 4 bytes of length a chunk.
-/// A block's payload ends with its chunks' lengths (4 bytes each) and their count (4), so that blocks alone rebuild
-/// the directory.
+/// Payload of the directory's frame: block count (4), chunk count (4), then 24 bytes a block
+/// (offset 8, frame bytes 4, raw bytes 4, first slot 4, chunk count 4), then 32 bytes of identity a
+/// chunk, then 4 bytes of length a chunk. A block's payload ends with its chunks' lengths (4 bytes
+/// each) and their count (4), so that blocks alone rebuild the directory.
 package struct ContainerDirectory: Sendable, Equatable {
   package var blocks: [BlockRecord] = []
   package var identities: [ChunkIdentity] = []

@@ -1,8 +1,8 @@
 /// Collects the entries of one leaf page of a manifest.
 ///
-/// Where a page ends depends on the paths in it, never on what was stored before it, so that two snapshots that share
-/// a run of entries share its pages: after an entry whose path's XXH3-64 is a multiple of 32, once the page has 4 KiB,
-/// and at 64 KiB in any case.
+/// Where a page ends depends on the paths in it, never on what was stored before it, so that two
+/// snapshots that share a run of entries share its pages: after an entry whose path's XXH3-64 is a
+/// multiple of 32, once the page has 4 KiB, and at 64 KiB in any case.
 package struct EntryPageWriter: Sendable {
   private var tables = PageTables()
   private var body = ByteWriter(reserving: 1 << 16)
@@ -253,7 +253,8 @@ extension ByteReader {
   }
 }
 
-/// Whether a path stays below the directory that it is restored into: no empty, `.` or `..` component, no NUL.
+/// Whether a path stays below the directory that it is restored into: no empty, `.` or `..`
+/// component, no NUL.
 package func isSafePath(_ path: [UInt8]) -> Bool {
   if path.isEmpty { return true }
   for component in path.split(separator: 0x2F, omittingEmptySubsequences: false) {

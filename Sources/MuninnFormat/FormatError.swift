@@ -1,4 +1,5 @@
-/// Bytes that are not what the format says. Carries no location: whoever read the bytes knows the object and adds it.
+/// Bytes that are not what the format says. Carries no location: whoever read the bytes knows the
+/// object and adds it.
 package struct FormatError: Error, Sendable, Equatable, CustomStringConvertible {
   package enum Code: Sendable, Equatable {
     /// Fewer bytes than the layout needs.

@@ -1,8 +1,9 @@
-/// The version that this build writes, and the newest that it reads. Until 1.0 a format may change, never silently.
+/// The version that this build writes, and the newest that it reads. Until 1.0 a format may change,
+/// never silently.
 package let formatVersion: UInt16 = 1
 
-/// Limits on what is read from disk. A value over its limit is damage, or an attack, and is refused before memory is
-/// taken for it.
+/// Limits on what is read from disk. A value over its limit is damage, or an attack, and is refused
+/// before memory is taken for it.
 package enum FormatLimit {
   /// Bytes of one chunk, and of one manifest page.
   package static let chunkByteCount = 16 << 20
@@ -12,7 +13,8 @@ package enum FormatLimit {
   package static let chunksPerContainer = 1 << 22
   /// Bytes of one journal record.
   package static let recordByteCount = 256 << 20
-  /// Bytes of a path below the root. PATH_MAX does not bound it: deep trees are walked by descriptors.
+  /// Bytes of a path below the root. PATH_MAX does not bound it: deep trees are walked by
+  /// descriptors.
   package static let pathByteCount = 1 << 20
   package static let nameByteCount = 4096
   /// Bytes of one extended attribute's value: what Linux allows, and then some.

@@ -14,7 +14,8 @@ package enum FrameEncoding: UInt8, Sendable {
   case lz4 = 1
 }
 
-/// The 32 bytes before each stored payload, in the clear: enough to find and check it without key or index.
+/// The 32 bytes before each stored payload, in the clear: enough to find and check it without key
+/// or index.
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
@@ -47,7 +48,8 @@ package struct Frame: Sendable, Equatable {
     self.rawByteCount = rawByteCount
   }
 
-  /// Writes the header into the first 32 bytes of `target`, behind which the stored payload already lies.
+  /// Writes the header into the first 32 bytes of `target`, behind which the stored payload already
+  /// lies.
   package func write(before target: UnsafeMutableRawBufferPointer) {
     target.storeBytes(of: Frame.magic.littleEndian, toByteOffset: 8, as: UInt32.self)
     target.storeBytes(of: number.littleEndian, toByteOffset: 12, as: UInt32.self)
@@ -88,7 +90,8 @@ package struct Frame: Sendable, Equatable {
     rawByteCount = Int(raw)
   }
 
-  /// Reads the header and checks header and payload against the checksum; returns the stored payload as well.
+  /// Reads the header and checks header and payload against the checksum; returns the stored
+  /// payload as well.
   package static func checked(
     _ bytes: UnsafeRawBufferPointer, kind: FrameKind, number: UInt32
   ) throws(FormatError) -> (frame: Frame, stored: UnsafeRawBufferPointer) {

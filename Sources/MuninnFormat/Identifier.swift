@@ -1,6 +1,7 @@
 /// 128 bits that name something: a repository, snapshot, container, segment or session.
 ///
-/// Written as 32 hexadecimal digits, `high` first. Containers and segments carry their session in `high`.
+/// Written as 32 hexadecimal digits, `high` first. Containers and segments carry their session in
+/// `high`.
 package struct Identifier: Hashable, Comparable, Sendable, CustomStringConvertible {
   package let high: UInt64
   package let low: UInt64

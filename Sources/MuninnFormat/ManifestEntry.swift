@@ -53,8 +53,9 @@ package enum EntryContent: Sendable, Equatable {
   case inline([UInt8])
   /// In file order; their lengths add up to the size.
   case extents([Extent])
-  /// A tree whose leaves are pages of extents, with the containers that the tree and its chunks need: chunks of ids,
-  /// 16 bytes each, so that an unchanged file of any size joins a snapshot without a walk through its extents.
+  /// A tree whose leaves are pages of extents, with the containers that the tree and its chunks
+  /// need: chunks of ids, 16 bytes each, so that an unchanged file of any size joins a snapshot
+  /// without a walk through its extents.
   case tree(TreeRoot, containerLists: [ChunkReference])
 }
 

@@ -1,9 +1,10 @@
-/// Tables at the head of a page, so that its entries name containers and users by small numbers and every page can
-/// be read alone.
+/// Tables at the head of a page, so that its entries name containers and users by small numbers and
+/// every page can be read alone.
 ///
-/// A page is: layout version (1 byte, 1), level (1), containers (count, 16 bytes each), strings (count, each with its
-/// length), entries (count, then each). Counts and lengths are varints. An entry's key begins with the number of
-/// bytes that it shares with the key before it in the page, then the rest with its length.
+/// A page is: layout version (1 byte, 1), level (1), containers (count, 16 bytes each), strings
+/// (count, each with its length), entries (count, then each). Counts and lengths are varints. An
+/// entry's key begins with the number of bytes that it shares with the key before it in the page,
+/// then the rest with its length.
 struct PageTables {
   static let layout: UInt8 = 1
 

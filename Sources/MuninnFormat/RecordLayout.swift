@@ -44,7 +44,8 @@ package enum JournalOperation: Sendable, Equatable {
   case segments(added: [SegmentRecord], removed: [Identifier])
 }
 
-/// A journal record: an envelope (the object id is the record's number), then one frame with this payload.
+/// A journal record: an envelope (the object id is the record's number), then one frame with this
+/// payload.
 ///
 /// | field | bytes |
 /// |---|---|

@@ -1,8 +1,9 @@
 /// The object `repository`: what never changes about a repository.
 ///
-/// An envelope, then one frame. Payload: minimum, average and maximum chunk size (4 each), flags (4; bit 0: shared),
-/// creation time (nanoseconds since 1970, 8), fingerprint secret (192), tag key (32).
-/// Where the repository is encrypted the frame is sealed under the master key; key slots wrap that key.
+/// An envelope, then one frame. Payload: minimum, average and maximum chunk size (4 each), flags
+/// (4; bit 0: shared), creation time (nanoseconds since 1970, 8), fingerprint secret (192), tag key
+/// (32). Where the repository is encrypted the frame is sealed under the master key; key slots wrap
+/// that key.
 package struct RepositoryHeader: Sendable, Equatable {
   package var repository: Identifier
   package var suite: CipherSuite

@@ -1,10 +1,11 @@
 internal import CMuninn
 internal import Crypto
 
-/// Turns payloads into frames and back for one object: compression, then encryption where the suite asks for it.
+/// Turns payloads into frames and back for one object: compression, then encryption where the suite
+/// asks for it.
 ///
-/// A value belongs to one object and its salt. Frame numbers are nonces: a number is used once under a salt, and
-/// nothing is ever appended to or rewritten under a salt.
+/// A value belongs to one object and its salt. Frame numbers are nonces: a number is used once
+/// under a salt, and nothing is ever appended to or rewritten under a salt.
 package struct Seal: Sendable {
   private let envelope: Envelope
   private let key: SymmetricKey?
@@ -12,7 +13,8 @@ package struct Seal: Sendable {
   /// The bytes that sealing adds to a payload.
   package var overhead: Int { key == nil ? 0 : 16 }
 
-  /// `masterKey` is nil where the repository is not encrypted. Throws `wrongKey` where one is needed and missing.
+  /// `masterKey` is nil where the repository is not encrypted. Throws `wrongKey` where one is
+  /// needed and missing.
   package init(envelope: Envelope, masterKey: MasterKey?) throws(FormatError) {
     self.envelope = envelope
     switch envelope.suite {
@@ -30,9 +32,11 @@ package struct Seal: Sendable {
     Frame.byteCount + max(count, mn_compress_bound(count)) + overhead
   }
 
-  /// Writes one frame into `target`, which has at least `capacity(for:)` bytes, and returns its size.
+  /// Writes one frame into `target`, which has at least `capacity(for:)` bytes, and returns its
+  /// size.
   ///
-  /// `level` 0 stores raw; 1 is LZ4's fast method, 3 to 12 are LZ4-HC's. What does not shrink is stored raw.
+  /// `level` 0 stores raw; 1 is LZ4's fast method, 3 to 12 are LZ4-HC's. What does not shrink is
+  /// stored raw.
   package func frame(
     _ payload: UnsafeRawBufferPointer, kind: FrameKind, number: UInt32, level: Int,
     scratch: UnsafeMutableRawBufferPointer, into target: UnsafeMutableRawBufferPointer
@@ -92,8 +96,8 @@ package struct Seal: Sendable {
     return [UInt8](target[..<count])
   }
 
-  /// Opens the frame at the start of `bytes` into `target`, which it must fill exactly or be shorter than.
-  /// Returns the bytes of the payload and of the whole frame.
+  /// Opens the frame at the start of `bytes` into `target`, which it must fill exactly or be
+  /// shorter than. Returns the bytes of the payload and of the whole frame.
   package func open(
     _ bytes: UnsafeRawBufferPointer, kind: FrameKind, number: UInt32,
     into target: UnsafeMutableRawBufferPointer

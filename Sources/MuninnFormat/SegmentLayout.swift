@@ -1,7 +1,7 @@
 /// One entry of an index segment: 16 bytes (prefix 8, container 4, slot 4), sorted by prefix.
 ///
-/// The prefix is the fingerprint's low word. It only proposes a place: fingerprint and tag are confirmed in the
-/// container's directory.
+/// The prefix is the fingerprint's low word. It only proposes a place: fingerprint and tag are
+/// confirmed in the container's directory.
 package struct SegmentEntry: Sendable, Equatable {
   package let prefix: UInt64
   /// Ordinal in the segment's table of containers.
@@ -17,13 +17,15 @@ package struct SegmentEntry: Sendable, Equatable {
   }
 }
 
-/// The resident tables of an index segment: its containers, the first prefix of each page, and the filter.
+/// The resident tables of an index segment: its containers, the first prefix of each page, and the
+/// filter.
 ///
-/// A segment is its envelope, the pages (frames of `entriesPerPage` entries, the last one shorter; frame n+1 follows
-/// frame n; each page but the last has the same frame size, since pages are never compressed), the tables' frame,
-/// and a footer of 32 bytes: XXH3-64 of the rest (8), magic `MUNSEGM1` (8), tables' offset (8), entries (8).
-/// Payload of the tables: containers (count 4, ids 16 each), pages (count 4, first prefixes 8 each),
-/// filter (count of 32-byte buckets 4, the buckets).
+/// A segment is its envelope, the pages (frames of `entriesPerPage` entries, the last one shorter;
+/// frame n+1 follows frame n; each page but the last has the same frame size, since pages are never
+/// compressed), the tables' frame, and a footer of 32 bytes: XXH3-64 of the rest (8), magic
+/// `MUNSEGM1` (8), tables' offset (8), entries (8). Payload of the tables: containers (count 4, ids
+/// 16 each), pages (count 4, first prefixes 8 each), filter (count of 32-byte buckets 4, the
+/// buckets).
 package struct SegmentTables: Sendable, Equatable {
   package static let entriesPerPage = 1024
   package static let footerByteCount = 32
@@ -107,8 +109,9 @@ package struct SegmentTables: Sendable, Equatable {
 
 /// Tells that a prefix is certainly not in a segment: a split-block Bloom filter of 16 bits a key.
 ///
-/// Source: F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007; the split into
-/// eight words with one bit each, and the odd multipliers, as in the Apache Parquet format.
+/// Source: F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters",
+/// 2007; the split into eight words with one bit each, and the odd multipliers, as in the Apache
+/// Parquet format.
 package struct ChunkFilter: Sendable, Equatable {
   package private(set) var words: [UInt32]
 

@@ -1,7 +1,8 @@
 package import MuninnDisk
 package import MuninnStore
 
-/// What ended a backup or restore as a whole. What concerns one path alone is a `PathFailure` in the outcome.
+/// What ended a backup or restore as a whole. What concerns one path alone is a `PathFailure` in
+/// the outcome.
 package struct PipelineError: Error, Sendable, CustomStringConvertible {
   package enum Code: Sendable, Equatable {
     case invalidInput
@@ -76,7 +77,8 @@ func fromDisk<R>(_ body: () throws(DiskError) -> R) throws(PipelineError) -> R {
   do { return try body() } catch { throw PipelineError(error) }
 }
 
-/// A path for messages and reports: UTF-8 as it is, every other byte as `\xNN`, a backslash as `\\`. Lossless.
+/// A path for messages and reports: UTF-8 as it is, every other byte as `\xNN`, a backslash as
+/// `\\`. Lossless.
 package func displayPath(_ path: some Sequence<UInt8>) -> String {
   let bytes = Array(path)
   if !bytes.contains(0x5C), let text = String(validating: bytes, as: UTF8.self) { return text }
@@ -102,7 +104,8 @@ package func displayPath(_ path: some Sequence<UInt8>) -> String {
   return result
 }
 
-/// The bytes that `displayPath` shows as `text`. A backslash that begins no escape stands for itself.
+/// The bytes that `displayPath` shows as `text`. A backslash that begins no escape stands for
+/// itself.
 package func pathBytes(display text: String) -> [UInt8] {
   let source = Array(text.utf8)
   var result: [UInt8] = []

@@ -1,7 +1,8 @@
 package import MuninnFormat
 package import MuninnStore
 
-/// The entries of a snapshot at and below a path, in path order, reading only the pages that hold them.
+/// The entries of a snapshot at and below a path, in path order, reading only the pages that hold
+/// them.
 package struct SnapshotListing {
   private let store: Store
   private let root: TreeRoot

@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// An open repository.
 ///
-/// Invariant: what is reachable from the journal is durable and never changes; everything else in the storage is
-/// either being written by a session or garbage, and is ignored.
+/// Invariant: what is reachable from the journal is durable and never changes; everything else in
+/// the storage is either being written by a session or garbage, and is ignored.
 package final class Store: Sendable {
   package let storage: any Storage
   package let header: RepositoryHeader
@@ -27,7 +27,8 @@ package final class Store: Sendable {
 
   /// Makes a repository in an empty storage.
   ///
-  /// One put-if-absent of the header is the whole act: before it there is no repository, after it there is one.
+  /// One put-if-absent of the header is the whole act: before it there is no repository, after it
+  /// there is one.
   package static func create(
     in storage: any Storage, averageChunkSize: UInt32?, isShared: Bool
   ) throws(StoreError) -> Store {

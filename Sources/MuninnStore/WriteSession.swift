@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// A writer at work: its containers, its view of the index, and its commit.
 ///
-/// Order of durability: the containers' bytes, the segment's bytes, the names of both, then the journal record. Before
-/// the record nothing happened; after it everything did.
+/// Order of durability: the containers' bytes, the segment's bytes, the names of both, then the
+/// journal record. Before the record nothing happened; after it everything did.
 package final class WriteSession: Sendable {
   package let id: Identifier
   package let index: ChunkIndex
@@ -85,7 +85,8 @@ package final class WriteSession: Sendable {
     if let failure = state.withLock({ $0.failure }) { throw failure }
   }
 
-  /// Commits a snapshot with everything that this session stored. `needed` is every container that it refers to.
+  /// Commits a snapshot with everything that this session stored. `needed` is every container that
+  /// it refers to.
   package func commit(
     _ draft: SnapshotRecord, needed: Set<Identifier>
   ) throws(StoreError) -> SnapshotRecord {
@@ -133,8 +134,8 @@ package final class WriteSession: Sendable {
       removed: base.subtracting(needed).sorted())
   }
 
-  /// Writes the segment over this session's chunks, taking in the live segments that are not much larger, so that
-  /// their number stays logarithmic. Nil where there is nothing to list.
+  /// Writes the segment over this session's chunks, taking in the live segments that are not much
+  /// larger, so that their number stays logarithmic. Nil where there is nothing to list.
   private func writeMergedSegment(
     _ directories: [(id: Identifier, identities: [ChunkIdentity])], _ journal: JournalState
   ) throws(StoreError) -> (added: [SegmentRecord], removed: [Identifier])? {
@@ -172,8 +173,8 @@ package final class WriteSession: Sendable {
     return entries
   }
 
-  /// Ends the session, committed or not. What it stored and did not commit stays behind as garbage that no reader
-  /// looks at.
+  /// Ends the session, committed or not. What it stored and did not commit stays behind as garbage
+  /// that no reader looks at.
   package func end() {
     queue.cancel()
     syncThread.withLock { $0.take() }?.join()

@@ -51,8 +51,8 @@ package final class DirectoryListing: Sendable {
 
   package var count: Int { entries.count }
 
-  /// Hands the name of entry `index`, NUL-terminated, and its length to `body`. The pointer is valid
-  /// during the call.
+  /// Hands the name of entry `index`, NUL-terminated, and its length to `body`. The pointer is
+  /// valid during the call.
   package func withName<Result, Failure: Error>(
     _ index: Int, _ body: (UnsafePointer<CChar>, Int) throws(Failure) -> Result
   ) throws(Failure) -> Result {

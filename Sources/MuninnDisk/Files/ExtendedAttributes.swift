@@ -19,8 +19,8 @@ extension FileCalls {
   /// What fits on the stack, and nearly always is enough.
   private static let usualAttributeByteCount = 1024
 
-  /// Sorted by name; empty where there are none or the file system has no such thing. One call where
-  /// there are none. Attributes that vanish meanwhile are left out.
+  /// Sorted by name; empty where there are none or the file system has no such thing. One call
+  /// where there are none. Attributes that vanish meanwhile are left out.
   package static func extendedAttributes(
     of descriptor: CInt, path: @autoclosure () -> String
   ) throws(DiskError) -> [ExtendedAttribute] {

@@ -85,8 +85,8 @@ extension FileCalls {
     try SystemCall.check(result, "truncate", path)
   }
 
-  /// Reserves blocks for the first `size` bytes and makes the file at least that long. Returns false
-  /// where the file system cannot reserve; ENOSPC is thrown.
+  /// Reserves blocks for the first `size` bytes and makes the file at least that long. Returns
+  /// false where the file system cannot reserve; ENOSPC is thrown.
   package static func allocate(
     _ descriptor: CInt, _ size: UInt64, path: @autoclosure () -> String
   ) throws(DiskError) -> Bool {
@@ -123,8 +123,8 @@ extension FileCalls {
 
 // Where data is.
 extension FileCalls {
-  /// The next stretch of data that ends after `offset`, nil when only a hole follows. Where the file
-  /// system does not know holes all is data. Moves the file's position.
+  /// The next stretch of data that ends after `offset`, nil when only a hole follows. Where the
+  /// file system does not know holes all is data. Moves the file's position.
   package static func nextData(
     _ descriptor: CInt, from offset: UInt64, path: @autoclosure () -> String
   ) throws(DiskError) -> (start: UInt64, end: UInt64)? {

@@ -6,8 +6,8 @@
 ///   after that; whoever needs it durable waits while a sync is under way.
 /// - The first time that this process uses a directory all those above it count as changed: another
 ///   process may have made them and not synced yet.
-/// - After one failed fsync every later one throws the same: the kernel reports lost directory blocks
-///   once, and a second attempt that succeeds would mean nothing.
+/// - After one failed fsync every later one throws the same: the kernel reports lost directory
+///   blocks once, and a second attempt that succeeds would mean nothing.
 final class DirectoryLedger: Sendable {
   private struct State: Sendable {
     var used: Set<String> = []

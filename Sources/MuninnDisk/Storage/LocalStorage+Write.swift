@@ -1,7 +1,8 @@
 import CMuninnSystem
 import Glibc
 
-// What changes a local repository. The order is always: content, fsync, name, fsync of the directory.
+// What changes a local repository. The order is always: content, fsync, name, fsync of the
+// directory.
 extension LocalStorage {
   package func putIfAbsent(_ name: String, _ bytes: [UInt8]) throws(DiskError) -> Bool {
     try ObjectName.check(name, operation: "link")
@@ -74,8 +75,9 @@ extension LocalStorage {
     }
   }
 
-  /// Removes what crashed writers left below "tmp" and nobody touched for that long; returns how many
-  /// files. Should one belong to a writer after all, its `put` or `finish` fails and nothing is lost.
+  /// Removes what crashed writers left below "tmp" and nobody touched for that long; returns how
+  /// many files. Should one belong to a writer after all, its `put` or `finish` fails and nothing
+  /// is lost.
   @discardableResult
   package func deleteAbandonedFiles(olderThanNanoseconds age: Int64) throws(DiskError) -> Int {
     let directory = ObjectName.temporaryDirectory

@@ -9,8 +9,8 @@ struct OpenObject: ~Copyable, Sendable {
   var descriptor: CInt { file.descriptor }
 }
 
-/// The directory that a local repository is, held open: everything else is relative to it, so moving
-/// or replacing its path does not mislead an operation halfway.
+/// The directory that a local repository is, held open: everything else is relative to it, so
+/// moving or replacing its path does not mislead an operation halfway.
 final class RootDirectory: Sendable {
   static let directoryMode: UInt16 = 0o700
   static let fileMode: UInt16 = 0o600
@@ -87,7 +87,8 @@ final class RootDirectory: Sendable {
     }
   }
 
-  /// "Not there" and "what should be a directory is a file" are the same to who looks for an object.
+  /// "Not there" and "what should be a directory is a file" are the same to who looks for an
+  /// object.
   static func absentObject(_ error: DiskError) -> DiskError {
     guard error.errno == ENOTDIR else { return error }
     return DiskError(errno: ENOENT, operation: error.operation, path: error.path)

@@ -12,9 +12,9 @@ package struct StoredObject: Sendable, Equatable {
 
 /// Where the objects of a repository live: a directory, a bucket, or memory in tests.
 ///
-/// Object names are relative paths of the characters `a-z A-Z 0-9 . _ - /`; see `ObjectName`. A name
-/// that is not throws EINVAL. An absent object throws ENOENT. Every operation may be called from
-/// several threads at a time.
+/// Object names are relative paths of the characters `a-z A-Z 0-9 . _ - /`; see `ObjectName`. A
+/// name that is not throws EINVAL. An absent object throws ENOENT. Every operation may be called
+/// from several threads at a time.
 package protocol Storage: Sendable {
   /// For people: where this is.
   var location: String { get }

@@ -1,7 +1,8 @@
-/// A blocking first-in first-out queue of fixed capacity, for any number of producers and consumers.
+/// A blocking first-in first-out queue of fixed capacity, for any number of producers and
+/// consumers.
 ///
-/// It is the only thing between two stages: a full queue holds the producer back. `close` ends it in
-/// good order (what is in it is still handed out), `cancel` at once (what is in it is dropped).
+/// It is the only thing between two stages: a full queue holds the producer back. `close` ends it
+/// in good order (what is in it is still handed out), `cancel` at once (what is in it is dropped).
 ///
 /// `@unchecked Sendable`: all state below `lock` is touched only while it is held, with one
 /// exception that `cancel` explains.

@@ -35,8 +35,8 @@ package final class Monitor<State: ~Copyable>: @unchecked Sendable {
     return try body(&state)
   }
 
-  /// Blocks until `condition` holds, then runs `body` in the same critical section. The condition is
-  /// looked at now and after every notification. Wakes nobody.
+  /// Blocks until `condition` holds, then runs `body` in the same critical section. The condition
+  /// is looked at now and after every notification. Wakes nobody.
   package func wait<Result: ~Copyable, Failure: Error>(
     until condition: (borrowing State) -> Bool,
     then body: (inout sending State) throws(Failure) -> sending Result

@@ -2,7 +2,8 @@ package import MuninnFormat
 
 /// What a backup reads, and what it compares with.
 package struct BackupOptions: Sendable {
-  /// Absolute source paths. One directory becomes the root; several sources keep their absolute paths.
+  /// Absolute source paths. One directory becomes the root; several sources keep their absolute
+  /// paths.
   package var sources: [[UInt8]]
   /// Read every file, whatever the parent says of it.
   package var isFull = false

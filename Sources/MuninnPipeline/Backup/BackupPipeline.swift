@@ -6,16 +6,17 @@ internal import Synchronization
 /// One backup, as stages. This file is the table of contents:
 ///
 /// ```
-/// WalkStage      directories, listed ahead by threads, visited in path order      -> WalkedEntry
-/// CompareStage   met with the parent's manifest: taken over, or to be read        -> Batch
-/// WorkPool       batches, and segments of large files, for the workers            -> Work
-/// BackupWorker   opens, reads, cuts, identifies, deduplicates, compresses, writes -> [ManifestEntry]
-/// AssembleStage  entries back in path order, manifest pages                       -> TreeRoot
-/// commit         containers and segment durable, then the journal record          -> SnapshotRecord
+/// WalkStage      directories, listed ahead, visited in path order      -> WalkedEntry
+/// CompareStage   met with the parent's manifest: taken over, or to be read -> Batch
+/// WorkPool       batches, and segments of large files, for the workers -> Work
+/// BackupWorker   reads, cuts, identifies, deduplicates, compresses, writes -> [ManifestEntry]
+/// AssembleStage  entries back in path order, manifest pages            -> TreeRoot
+/// commit         containers and segment durable, then the journal record -> SnapshotRecord
 /// ```
 ///
-/// Walking and comparing run on the calling thread; half as many threads as workers, at least one, list ahead of it;
-/// `threads` workers; one thread assembles; the session's syncs. Every queue between them is bounded.
+/// Walking and comparing run on the calling thread; half as many threads as workers, at least one,
+/// list ahead of it; `threads` workers; one thread assembles; the session's syncs. Every queue
+/// between them is bounded.
 package struct BackupPipeline {
   private let store: Store
   private let options: BackupOptions
@@ -31,7 +32,8 @@ package struct BackupPipeline {
     self.cancellation = cancellation
   }
 
-  /// Backs up and commits. `describe` fills in what the pipeline does not know: host, user, tags and the like.
+  /// Backs up and commits. `describe` fills in what the pipeline does not know: host, user, tags
+  /// and the like.
   ///
   /// Blocks; call it from a thread of its own. Whatever it throws, nothing was committed.
   package func run(

@@ -5,7 +5,8 @@ internal import MuninnFormat
 internal import MuninnStore
 internal import Synchronization
 
-/// Opens, reads, chunks, identifies, deduplicates and stores. Belongs to one thread, with a container of its own.
+/// Opens, reads, chunks, identifies, deduplicates and stores. Belongs to one thread, with a
+/// container of its own.
 final class BackupWorker {
   /// A file up to this size is read in one go and processed with its neighbours.
   static let smallFileByteCount = 1 << 20
@@ -61,7 +62,8 @@ final class BackupWorker {
       switch item {
       case .ready(let entry): entries.append(entry)
       case .read(let walked, _, let link):
-        // A large file is the last of its batch, so that one slot of its own in the order is enough.
+        // A large file is the last of its batch, so that one slot of its own in the order is
+        // enough.
         if let before = large {
           try settle()
           try finishLarge(before)

@@ -2,13 +2,14 @@ internal import MuninnDisk
 internal import MuninnFormat
 internal import MuninnStore
 
-/// Meets the walk with the parent's manifest: decides for each entry whether it is taken over or read, and hands
-/// batches on. Belongs to the thread of the walk.
+/// Meets the walk with the parent's manifest: decides for each entry whether it is taken over or
+/// read, and hands batches on. Belongs to the thread of the walk.
 struct CompareStage {
   private static let maximumBatchBytes: UInt64 = 1 << 20
   private static let maximumBatchReads = 128
   private static let maximumBatchItems = 1024
-  /// A file whose times lie this close before the parent's start may have changed again within the clock's grain.
+  /// A file whose times lie this close before the parent's start may have changed again within the
+  /// clock's grain.
   private static let clockGrainNanoseconds: Int64 = 10_000_000
 
   private let options: BackupOptions
@@ -82,8 +83,8 @@ struct CompareStage {
     try emit(full)
   }
 
-  /// The parent's entry where the file is the same: inode, size, mtime and ctime; never the device, so that a mounted
-  /// snapshot of the same tree stays incremental.
+  /// The parent's entry where the file is the same: inode, size, mtime and ctime; never the device,
+  /// so that a mounted snapshot of the same tree stays incremental.
   private mutating func unchanged(
     _ walked: WalkedEntry, _ old: ManifestEntry, ordinal: UInt64
   ) throws(PipelineError) -> ManifestEntry? {

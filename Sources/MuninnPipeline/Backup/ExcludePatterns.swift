@@ -1,9 +1,10 @@
 /// Patterns in gitignore syntax, matched against paths below the root.
 ///
-/// A pattern without a slash, or with one at its end alone, matches a name at any depth; any other is anchored at the
-/// root. `*`, `?` and `[...]` do not match a slash, `**` does. A slash at the end matches directories alone, `!` takes
-/// an exclusion back, `#` begins a comment, and a backslash takes the next character as it is. The last pattern that
-/// matches decides. What lies below an excluded directory is not looked at.
+/// A pattern without a slash, or with one at its end alone, matches a name at any depth; any other
+/// is anchored at the root. `*`, `?` and `[...]` do not match a slash, `**` does. A slash at the
+/// end matches directories alone, `!` takes an exclusion back, `#` begins a comment, and a
+/// backslash takes the next character as it is. The last pattern that matches decides. What lies
+/// below an excluded directory is not looked at.
 package struct ExcludePatterns: Sendable {
   private struct Pattern: Sendable {
     var text: [UInt8]
@@ -54,8 +55,9 @@ package struct ExcludePatterns: Sendable {
     return false
   }
 
-  /// Whether the glob matches the whole subject. Goes back to the last star alone, so that no pattern costs more than
-  /// its length times the subject's (Kirk Krauss's wildcard matching), but for `**`, which is tried at each slash.
+  /// Whether the glob matches the whole subject. Goes back to the last star alone, so that no
+  /// pattern costs more than its length times the subject's (Kirk Krauss's wildcard matching), but
+  /// for `**`, which is tried at each slash.
   private static func match(_ glob: ArraySlice<UInt8>, _ subject: ArraySlice<UInt8>) -> Bool {
     var g = glob.startIndex
     var s = subject.startIndex

@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// The extents of a file that several workers chunk at once, put back into order as they come.
 ///
-/// Up to `FormatLimit.extentsPerEntry` stay in the entry; more go to pages of their own while the file is still being
-/// read, so that memory is bounded whatever the file's size.
+/// Up to `FormatLimit.extentsPerEntry` stay in the entry; more go to pages of their own while the
+/// file is still being read, so that memory is bounded whatever the file's size.
 final class LargeFile: Sendable {
   private struct State {
     /// Extents of segments that came before one that is still missing.
@@ -76,7 +76,8 @@ final class LargeFile: Sendable {
     if let failure { throw failure }
   }
 
-  /// A page ends where a fingerprint says so, so that an unchanged run of a changed file keeps its pages.
+  /// A page ends where a fingerprint says so, so that an unchanged run of a changed file keeps its
+  /// pages.
   private func closePages(_ state: inout State, isLast: Bool) throws(StoreError) {
     guard state.pending.count > FormatLimit.extentsPerEntry || !state.tree.isEmpty else { return }
     var isEnd = isLast

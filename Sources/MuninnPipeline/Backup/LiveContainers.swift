@@ -21,7 +21,8 @@ final class LiveContainers {
     return true
   }
 
-  /// The entry with locations that hold today; nil where a chunk is gone, so that the file is read again.
+  /// The entry with locations that hold today; nil where a chunk is gone, so that the file is read
+  /// again.
   func revalidate(_ entry: ManifestEntry) throws(StoreError) -> ManifestEntry? {
     switch entry.content {
     case .none, .inline: return entry

@@ -2,15 +2,18 @@ internal import MuninnFormat
 internal import MuninnStore
 internal import Synchronization
 
-/// Stores the chunks of manifests: pages, extent pages and container lists, in containers of their own kind.
+/// Stores the chunks of manifests: pages, extent pages and container lists, in containers of their
+/// own kind.
 final class ManifestChunks: Sendable {
   private let session: WriteSession
   private let identifying: Identifying
   private let writer: Mutex<OwnedWriter>
-  /// Every container that holds a chunk which was put or found here, or is named in a list that was put here.
+  /// Every container that holds a chunk which was put or found here, or is named in a list that was
+  /// put here.
   private let used = Mutex<Set<Identifier>>([])
 
-  /// Sound: a container writer belongs to one thread at a time, and this one is only reached under the mutex.
+  /// Sound: a container writer belongs to one thread at a time, and this one is only reached under
+  /// the mutex.
   private struct OwnedWriter: @unchecked Sendable {
     let writer: ContainerWriter
   }

@@ -1,7 +1,8 @@
 internal import MuninnFormat
 internal import MuninnStore
 
-/// The entries of a parent snapshot, in path order, walked beside the source. Belongs to one thread.
+/// The entries of a parent snapshot, in path order, walked beside the source. Belongs to one
+/// thread.
 struct ParentCursor {
   private var leaves: TreeReader
   private let reader: ChunkReader
@@ -16,7 +17,8 @@ struct ParentCursor {
     leaves = try TreeReader(snapshot.root, reader: reader)
   }
 
-  /// The entry at `path`, with its ordinal in the manifest, stepping over those before it; nil where there is none.
+  /// The entry at `path`, with its ordinal in the manifest, stepping over those before it; nil
+  /// where there is none.
   mutating func entry(at path: [UInt8]) -> (entry: ManifestEntry, ordinal: UInt64)? {
     while true {
       while next < page.count {

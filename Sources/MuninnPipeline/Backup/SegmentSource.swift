@@ -1,10 +1,11 @@
 internal import CMuninn
 internal import MuninnDisk
 
-/// Reads a large file range by range, cuts it, and packs the chunks into segments. Belongs to one thread.
+/// Reads a large file range by range, cuts it, and packs the chunks into segments. Belongs to one
+/// thread.
 ///
-/// A chunk never spans a hole, and never two segments: what follows the last whole chunk of a buffer is carried over
-/// into the next one.
+/// A chunk never spans a hole, and never two segments: what follows the last whole chunk of a
+/// buffer is carried over into the next one.
 struct SegmentSource {
   private let file: LargeFile
   private let sizes: mn_chunk_sizes

@@ -57,7 +57,8 @@ final class DirectoryNode: Sendable {
 
   /// Below the root; empty for the root itself.
   let path: [UInt8]
-  /// The directory that holds this one, and this one's name in it; the root's name is its absolute path.
+  /// The directory that holds this one, and this one's name in it; the root's name is its absolute
+  /// path.
   private let parent: DirectoryHandle?
   private let name: [UInt8]
   private let wanted: PathTrie?
@@ -105,7 +106,8 @@ final class DirectoryNode: Sendable {
   ) throws(DiskError) -> DirectoryContent {
     let handle = DirectoryHandle(
       try withCString(name) { (name) throws(DiskError) in
-        // A source path itself may be a symlink to the directory that is meant; below it none is followed.
+        // A source path itself may be a symlink to the directory that is meant; below it none is
+        // followed.
         try parent == nil
           ? FileCalls.open(
             at: AT_FDCWD, name, flags: O_RDONLY | O_DIRECTORY, path: displayPath(self.name))

@@ -12,10 +12,12 @@ struct WalkedEntry: Sendable {
   let own: DirectoryHandle?
 }
 
-/// Walks the source depth first, in the order of paths, while other threads list directories ahead of it.
+/// Walks the source depth first, in the order of paths, while other threads list directories ahead
+/// of it.
 ///
-/// Memory is bounded: threads run ahead until `maximumAhead` entries are listed and not yet consumed. The consumer
-/// never waits for a directory that nobody lists: it lists an idle one itself.
+/// Memory is bounded: threads run ahead until `maximumAhead` entries are listed and not yet
+/// consumed. The consumer never waits for a directory that nobody lists: it lists an idle one
+/// itself.
 final class WalkStage: Sendable {
   private struct Ahead {
     /// Directories to list; the next one in path order is last.
@@ -72,7 +74,8 @@ final class WalkStage: Sendable {
     let path: [UInt8]
   }
 
-  /// Calls `visit` with each entry in path order, and `fail` with each path that could not be looked at.
+  /// Calls `visit` with each entry in path order, and `fail` with each path that could not be
+  /// looked at.
   func run(
     visit: (WalkedEntry) throws(PipelineError) -> Void, fail: (PathFailure) -> Void
   ) throws(PipelineError) {
@@ -89,7 +92,8 @@ final class WalkStage: Sendable {
       let index = frame.next
       guard index < frame.content.names.count else { continue }
       frame.next += 1
-      // A frame that is used up is dropped before descending, so that a deep chain holds few descriptors.
+      // A frame that is used up is dropped before descending, so that a deep chain holds few
+      // descriptors.
       if frame.next < frame.content.names.count { stack.append(frame) }
       let name = frame.content.names[index]
       let path = frame.path.isEmpty ? name : frame.path + [0x2F] + name

@@ -34,14 +34,15 @@ final class Segment: Sendable {
   }
 }
 
-/// Memory of a segment. Filled by the thread that reads the file, then read by one worker, then reused.
+/// Memory of a segment. Filled by the thread that reads the file, then read by one worker, then
+/// reused.
 final class SegmentBuffer: Sendable {
   let buffer: Buffer
   init(capacity: Int) { buffer = Buffer(capacity: capacity) }
 }
 
-/// What the workers work on. Segments of large files come before new batches, so that a file that is being read is
-/// finished first and its buffers come back.
+/// What the workers work on. Segments of large files come before new batches, so that a file that
+/// is being read is finished first and its buffers come back.
 final class WorkPool: Sendable {
   enum Work: Sendable {
     case batch(Batch)

@@ -18,7 +18,8 @@ package struct CheckOutcome: Sendable {
   package var problems: [Problem] = []
 }
 
-/// Verifies a repository: journal, segments, containers, and that every path of every snapshot can be restored.
+/// Verifies a repository: journal, segments, containers, and that every path of every snapshot can
+/// be restored.
 package struct CheckPipeline {
   private let store: Store
   private let readData: Bool

@@ -1,7 +1,8 @@
 internal import MuninnFormat
 internal import MuninnStore
 
-/// Follows every reference from snapshots down to chunks. A page that snapshots share is followed once.
+/// Follows every reference from snapshots down to chunks. A page that snapshots share is followed
+/// once.
 struct TreeCheck {
   private let store: Store
   private let damage: ContainerDamage

@@ -3,8 +3,8 @@ import MuninnFormat
 import MuninnStore
 import Synchronization
 
-/// Takes tasks of a window until none is left: reads neighbouring blocks, decodes and verifies them,
-/// and writes what the files need of them. Belongs to one thread.
+/// Takes tasks of a window until none is left: reads neighbouring blocks, decodes and verifies
+/// them, and writes what the files need of them. Belongs to one thread.
 final class ContentStage {
   private let run: RestoreRun
   private let window: RestoreWindow
@@ -172,8 +172,8 @@ final class ContentStage {
     return nil
   }
 
-  /// Writes chunks that lie side by side both here and in the file with one call. Returns the end of
-  /// the last.
+  /// Writes chunks that lie side by side both here and in the file with one call. Returns the end
+  /// of the last.
   private func write(
     _ range: Range<Int>, to descriptor: CInt, _ path: [UInt8]
   ) throws(DiskError) -> UInt64 {

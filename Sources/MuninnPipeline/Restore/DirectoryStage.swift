@@ -4,8 +4,8 @@ import MuninnFormat
 /// Gives directories their metadata once nothing more comes into them, from the leaves up.
 struct DirectoryStage {
   private let run: RestoreRun
-  /// Directories that even their owner may not enter or change: without privileges they come last of
-  /// all, because links may still be made from what is in them.
+  /// Directories that even their owner may not enter or change: without privileges they come last
+  /// of all, because links may still be made from what is in them.
   private var restricted: [ClosedDirectory] = []
 
   init(run: RestoreRun) { self.run = run }

@@ -1,7 +1,7 @@
 import MuninnDisk
 
-/// Writes down the new identities of the restored files. A catalogue that cannot be written costs the
-/// next backup time, never the restore. Belongs to one thread.
+/// Writes down the new identities of the restored files. A catalogue that cannot be written costs
+/// the next backup time, never the restore. Belongs to one thread.
 final class IdentityStage {
   private let run: RestoreRun
   private var writer: IdentityCatalogue.Writer?

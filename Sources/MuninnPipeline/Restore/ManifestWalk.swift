@@ -1,7 +1,8 @@
 import MuninnFormat
 import MuninnStore
 
-/// Goes through the selected entries of a manifest in path order, page by page. Belongs to one thread.
+/// Goes through the selected entries of a manifest in path order, page by page. Belongs to one
+/// thread.
 ///
 /// A page that cannot be read is reported and stepped over. No entry comes before the one that came
 /// last, whatever the pages say, so that nothing downstream needs to look again.

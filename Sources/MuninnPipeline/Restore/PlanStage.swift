@@ -6,11 +6,11 @@ import MuninnStore
 /// Goes through the manifest and plans windows: makes the directories as it meets them, and finds
 /// where every chunk is. Belongs to one thread.
 ///
-/// A window's directories are all there when the window is handed on, and `closed` names a directory
-/// in the window after which nothing more comes into it.
+/// A window's directories are all there when the window is handed on, and `closed` names a
+/// directory in the window after which nothing more comes into it.
 struct PlanStage {
-  /// Windows grow up to these limits, so that the first file is written soon and a container is still
-  /// read once for very much.
+  /// Windows grow up to these limits, so that the first file is written soon and a container is
+  /// still read once for very much.
   private static let maximumEntryCount = 1 << 17
   private static let maximumExtentCount = 1 << 19
   /// Chunks in the directories of a window's containers: 36 bytes each.
@@ -89,8 +89,8 @@ struct PlanStage {
     builder.closed.append(ClosedDirectory(id: id, entry: directory.entry))
   }
 
-  /// Closes the directories that the walk has left and returns the one that holds `path`; those that
-  /// the manifest does not mention are made all the same. Nil where it cannot be made.
+  /// Closes the directories that the walk has left and returns the one that holds `path`; those
+  /// that the manifest does not mention are made all the same. Nil where it cannot be made.
   private mutating func parent(of path: [UInt8]) -> TargetTree.ID? {
     while let last = stack.last, stack.count > 1,
       path.count == last.path.count || !PathSelection.isBelowOrSame(path, last.path)
@@ -234,8 +234,8 @@ extension PlanStage {
     return true
   }
 
-  /// A file with a tree of extents may be longer than a window: it is shared from the start, and held
-  /// open by one extent more than it has until its last one is planned.
+  /// A file with a tree of extents may be longer than a window: it is shared from the start, and
+  /// held open by one extent more than it has until its last one is planned.
   private mutating func add(_ root: TreeRoot, to planned: PlannedEntry) -> Bool {
     let file = SharedFile(planned, extentCount: 1)
     var offset: UInt64 = 0

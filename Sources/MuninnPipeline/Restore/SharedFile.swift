@@ -3,8 +3,8 @@ import MuninnDisk
 import MuninnFormat
 import Synchronization
 
-/// A file that several units write to, perhaps at the same time. Who writes its last extent completes
-/// it.
+/// A file that several units write to, perhaps at the same time. Who writes its last extent
+/// completes it.
 final class SharedFile: Sendable {
   private struct State {
     var isMade: Bool

@@ -4,8 +4,8 @@ import MuninnFormat
 
 /// Makes sure that the target is an empty directory of ours.
 enum TargetStage {
-  /// Makes the target and the directories above it where they are missing. Throws `invalidInput` for
-  /// a target that is something else, or not empty.
+  /// Makes the target and the directories above it where they are missing. Throws `invalidInput`
+  /// for a target that is something else, or not empty.
   static func prepare(_ target: [UInt8]) throws(PipelineError) -> OpenFile {
     let shown = displayPath(target)
     guard target.first == 0x2F, !target.contains(0) else {

@@ -4,8 +4,8 @@ import Synchronization
 /// The directories of the target that are being filled.
 ///
 /// Invariant: every directory is opened by its name in its parent's descriptor, without following a
-/// symlink, from the target itself down. So nothing that changes in the tree meanwhile leads outside
-/// of it, and a path may be longer than PATH_MAX.
+/// symlink, from the target itself down. So nothing that changes in the tree meanwhile leads
+/// outside of it, and a path may be longer than PATH_MAX.
 final class TargetTree: Sendable {
   /// A directory's number; 0 is the target itself.
   typealias ID = UInt64

@@ -15,7 +15,8 @@ package actor Operations {
     let progress: LiveProgress
     /// What is cancelled.
     var work: Task<OperationEnd, Never>?
-    /// Ends once the operation's end is written down. Never cancelled: writing stops where its task is.
+    /// Ends once the operation's end is written down. Never cancelled: writing stops where its task
+    /// is.
     var supervision: Task<Void, Never>?
   }
 

@@ -1,9 +1,11 @@
 internal import MuninnDisk
 package import MuninnFormat
 
-/// Reads single chunks by reference: manifest pages, and files one at a time. Belongs to one thread.
+/// Reads single chunks by reference: manifest pages, and files one at a time. Belongs to one
+/// thread.
 ///
-/// Keeps the blocks that it decoded last, since the chunks of a manifest or of a small file lie side by side.
+/// Keeps the blocks that it decoded last, since the chunks of a manifest or of a small file lie
+/// side by side.
 package final class ChunkReader {
   private struct BlockKey: Hashable {
     let container: Identifier
@@ -21,7 +23,8 @@ package final class ChunkReader {
     self.maximumBlockCount = maximumBlockCount
   }
 
-  /// The chunk's bytes, verified by fingerprint and tag. A stale location is resolved through the index.
+  /// The chunk's bytes, verified by fingerprint and tag. A stale location is resolved through the
+  /// index.
   package func read(_ reference: ChunkReference) throws(StoreError) -> [UInt8] {
     let (container, slot) = try store.locate(reference)
     let directory = container.directory

@@ -12,8 +12,9 @@ struct UnsyncedContainer: Sendable {
 
 /// Collects new chunks into blocks, and blocks into containers. Belongs to one thread.
 ///
-/// Invariant: a chunk's location is fixed when it is appended, before its block is compressed or written, because the
-/// writer owns its container alone. So a duplicate of it can be recorded at once by any other thread.
+/// Invariant: a chunk's location is fixed when it is appended, before its block is compressed or
+/// written, because the writer owns its container alone. So a duplicate of it can be recorded at
+/// once by any other thread.
 package final class ContainerWriter {
   /// Bytes of chunks in a block; a larger chunk has a block of its own.
   static let blockByteCount = 256 << 10
@@ -52,8 +53,8 @@ package final class ContainerWriter {
     scratch = Buffer(capacity: mn_compress_scratch_size(Int32(max(level, 1))))
   }
 
-  /// Where the next chunk will lie. Opens a container where none is open or the open one is full: call it before a
-  /// batch, and append the whole batch to the container that it names.
+  /// Where the next chunk will lie. Opens a container where none is open or the open one is full:
+  /// call it before a batch, and append the whole batch to the container that it names.
   package func nextLocation() throws(StoreError) -> ChunkLocation {
     if let current = open,
       current.offset + UInt64(blockFill) >= ContainerWriter.containerByteCount

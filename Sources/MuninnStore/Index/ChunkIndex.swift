@@ -19,9 +19,10 @@ package struct ChunkClaim: Sendable {
 
 /// Which chunks the repository has, and where: committed ones, and those of one session.
 ///
-/// Looked up in this order: the table of the session's own chunks and of the containers that were hit lately (what was
-/// written together is found together); then each segment: its filter, its pages. A segment's entry only proposes a
-/// place; fingerprint and tag are confirmed in the container's directory.
+/// Looked up in this order: the table of the session's own chunks and of the containers that were
+/// hit lately (what was written together is found together); then each segment: its filter, its
+/// pages. A segment's entry only proposes a place; fingerprint and tag are confirmed in the
+/// container's directory.
 package final class ChunkIndex: Sendable {
   private struct State: ~Copyable {
     var own = ChunkTable()
@@ -50,8 +51,8 @@ package final class ChunkIndex: Sendable {
   private static let maximumLoadedChunks = 4 << 20
   private static let maximumPages = 2048
 
-  /// Opens the live segments of `journal`. A segment that is missing or damaged loses nothing: its containers'
-  /// directories stand in for it.
+  /// Opens the live segments of `journal`. A segment that is missing or damaged loses nothing: its
+  /// containers' directories stand in for it.
   package init(store: Store, journal: JournalState) throws(StoreError) {
     self.store = store
     live = Set(journal.containers.keys)
@@ -77,8 +78,8 @@ package final class ChunkIndex: Sendable {
     }
   }
 
-  /// Reads every page of every segment; returns what is wrong with them. Nothing is lost with a page: its chunks would
-  /// be stored again.
+  /// Reads every page of every segment; returns what is wrong with them. Nothing is lost with a
+  /// page: its chunks would be stored again.
   package func damagedPages() -> [StoreError] {
     var problems: [StoreError] = []
     for segment in segments {
@@ -100,8 +101,9 @@ package final class ChunkIndex: Sendable {
     return try result.get()
   }
 
-  /// Resolves a batch under one lock: known chunks get their location; the others are claimed for the caller, who
-  /// must append them in order to the container and from the slot that `next` names.
+  /// Resolves a batch under one lock: known chunks get their location; the others are claimed for
+  /// the caller, who must append them in order to the container and from the slot that `next`
+  /// names.
   package func resolve(
     _ claims: inout [ChunkClaim], next: ChunkLocation
   ) throws(StoreError) {

@@ -2,7 +2,8 @@ internal import MuninnFormat
 
 /// An open-addressing hash table from chunk identity to place: 40 bytes a slot, at most 3/4 full.
 ///
-/// The fingerprint is uniformly distributed and keyed, so its words serve as the hash. Nothing is ever removed.
+/// The fingerprint is uniformly distributed and keyed, so its words serve as the hash. Nothing is
+/// ever removed.
 struct ChunkTable: ~Copyable {
   struct Place {
     /// Ordinal that the owner gives to a container.

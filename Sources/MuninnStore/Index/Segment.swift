@@ -79,7 +79,8 @@ final class Segment: Sendable {
     }
   }
 
-  /// The pages that can hold `prefix`: the last one that begins at or below it, and those before that begin with it.
+  /// The pages that can hold `prefix`: the last one that begins at or below it, and those before
+  /// that begin with it.
   func pages(for prefix: UInt64) -> Range<Int> {
     let firsts = tables.firstPrefixes
     var low = 0

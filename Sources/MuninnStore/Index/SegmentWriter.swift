@@ -2,8 +2,8 @@ internal import MuninnDisk
 internal import MuninnFormat
 
 extension Store {
-  /// Writes an index segment over `entries`, which are sorted by prefix and name `containers` by ordinal.
-  /// The object is synced; its name is durable after `makeNamesDurable`.
+  /// Writes an index segment over `entries`, which are sorted by prefix and name `containers` by
+  /// ordinal. The object is synced; its name is durable after `makeNamesDurable`.
   func writeSegment(
     id: Identifier, entries: [SegmentEntry], containers: [Identifier]
   ) throws(StoreError) -> SegmentRecord {
@@ -63,7 +63,8 @@ extension Store {
   }
 }
 
-/// The entries of some containers' directories, sorted by prefix, with the containers that they name.
+/// The entries of some containers' directories, sorted by prefix, with the containers that they
+/// name.
 func segmentEntries(
   of directories: [(id: Identifier, identities: [ChunkIdentity])]
 ) -> (entries: [SegmentEntry], containers: [Identifier]) {

@@ -4,8 +4,8 @@ package import MuninnFormat
 extension Store {
   /// Reads the whole journal: records 1 to the newest, each checked against its predecessor's hash.
   ///
-  /// A record that is missing, altered or out of order becomes a problem of the state and is stepped over, so that
-  /// what the others say can still be read.
+  /// A record that is missing, altered or out of order becomes a problem of the state and is
+  /// stepped over, so that what the others say can still be read.
   package func loadJournal() throws(StoreError) -> JournalState {
     var state = JournalState()
     try extend(&state)
@@ -70,11 +70,12 @@ extension Store {
     return (record, bytes)
   }
 
-  /// Commits operations as one record: prepare on top of N, try N+1; where another was first, read it, let `prepare`
-  /// look at the new state, and try again. Everything that the operations name must be durable already.
+  /// Commits operations as one record: prepare on top of N, try N+1; where another was first, read
+  /// it, let `prepare` look at the new state, and try again. Everything that the operations name
+  /// must be durable already.
   ///
-  /// When it returns, the record is durable and `state` includes it. After an ambiguous answer the number is read
-  /// again: identical bytes mean that this record won.
+  /// When it returns, the record is durable and `state` includes it. After an ambiguous answer the
+  /// number is read again: identical bytes mean that this record won.
   package func commit(
     session: Identifier, state: inout JournalState,
     prepare: (JournalState) throws(StoreError) -> [JournalOperation]
@@ -101,8 +102,8 @@ extension Store {
     }
   }
 
-  /// Makes the newest record's name durable before anything is built on it: whoever created it may have crashed
-  /// between its link and its sync.
+  /// Makes the newest record's name durable before anything is built on it: whoever created it may
+  /// have crashed between its link and its sync.
   func relyOn(_ state: JournalState) throws(StoreError) {
     guard state.head > 0 else { return }
     let name = ObjectName.record(state.head)

@@ -66,7 +66,8 @@ package struct JournalState: Sendable {
   package func containerSet(of snapshot: Identifier) -> Set<Identifier> {
     var chain: [ContainerSet] = []
     var next: Identifier? = snapshot
-    // A base is always an older snapshot, so that the chain ends; the count guards against a crafted journal.
+    // A base is always an older snapshot, so that the chain ends; the count guards against a
+    // crafted journal.
     while let id = next, let set = containerSets[id], chain.count <= containerSets.count {
       chain.append(set)
       next = set.base

@@ -21,7 +21,8 @@ package struct TreeReader {
     }
   }
 
-  /// Calls `body` with every page that the tree has, upper ones included, top down, without reading leaves.
+  /// Calls `body` with every page that the tree has, upper ones included, top down, without reading
+  /// leaves.
   package static func forEachPage(
     _ root: TreeRoot, reader: ChunkReader, _ body: (ChunkReference) -> Void
   ) throws(StoreError) {

@@ -1,10 +1,10 @@
 package import MuninnFormat
 
-/// Builds a tree of pages from its leaves: stores each page as a chunk, deduplicated like any other, and the upper
-/// pages above it. Belongs to one thread.
+/// Builds a tree of pages from its leaves: stores each page as a chunk, deduplicated like any
+/// other, and the upper pages above it. Belongs to one thread.
 ///
-/// Where upper pages end follows the leaves' rule, so that an unchanged run of leaves keeps its upper pages too.
-/// It never looks into a leaf.
+/// Where upper pages end follows the leaves' rule, so that an unchanged run of leaves keeps its
+/// upper pages too. It never looks into a leaf.
 package struct TreeWriter {
   private struct Level {
     var references: [PageReference] = []
