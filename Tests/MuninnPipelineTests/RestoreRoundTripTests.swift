@@ -4,6 +4,7 @@ import MuninnFormat
 import MuninnPipeline
 import MuninnStore
 import MuninnTestSupport
+import Synchronization
 import Testing
 
 /// Backups restored: what comes back is what was there.
@@ -37,9 +38,14 @@ import Testing
       root: snapshot.root, entryCount: snapshot.counts.entries,
       byteCount: snapshot.counts.bytes, target: Array(target.utf8), threads: 2)
     adjust(&options)
-    return try RestorePipeline(
-      store: store, options: options, progress: ProgressCounters(), cancellation: Cancellation()
+    let counters = ProgressCounters()
+    let outcome = try RestorePipeline(
+      store: store, options: options, progress: counters, cancellation: Cancellation()
     ).run()
+    #expect(counters.phase == .done)
+    #expect(counters.entries.load(ordering: .relaxed) == outcome.entries)
+    #expect(counters.bytes.load(ordering: .relaxed) == outcome.bytes)
+    return outcome
   }
 
   private func hostileTree(_ name: String = "source") throws -> HostileTree {

@@ -192,6 +192,22 @@ import Testing
 
   // MARK: Hostile trees
 
+  @Test func holesOfAnyLengthAreRefusedByTheFileSystemAtMost() throws {
+    let huge = UInt64(Int64.max)
+    let root = try repository.finish([
+      [
+        repository.directory(""), repository.file("a", [.hole(huge)]),
+        repository.file("b", [.hole(huge)]), repository.file("c", [.hole(huge)]),
+        repository.file("d", [.hole(1 << 20)]),
+      ]
+    ])
+    for defragments in [false, true] {
+      _ = try repository.restore(root) { $0.defragment = defragments }
+      #expect(repository.read("d")?.count == 1 << 20)
+      try removeTree(repository.target)
+    }
+  }
+
   @Test func nothingIsWrittenThroughASymlinkOfTheSnapshot() throws {
     let outside = repository.directory.file("outside")
     try FileCalls.makeDirectory(at: AT_FDCWD, outside, mode: 0o755, path: outside)

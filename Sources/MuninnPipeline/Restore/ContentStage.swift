@@ -193,7 +193,7 @@ final class ContentStage {
       try FileCalls.write(
         descriptor, at: first.offset, blocks.bytes(start, count), path: displayPath(path))
       end = first.offset + UInt64(count)
-      run.counters.add(bytes: UInt64(count))
+      run.countBytes(UInt64(count))
     }
     return end
   }

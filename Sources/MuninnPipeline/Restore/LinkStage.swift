@@ -66,6 +66,7 @@ struct LinkStage {
         }
         run.links.remember(link.path, link.ordinal, flags: 0)
         run.count(link.entry)
+        if link.entry.kind == .file { run.countBytes(link.entry.size) }
       } catch {
         run.fail(link.path, error)
       }

@@ -113,7 +113,7 @@ struct PlainStage {
     try bytes.withUnsafeBytesTyped { (raw) throws(DiskError) in
       try FileCalls.write(descriptor, at: 0, raw, path: displayPath(path))
     }
-    run.counters.add(bytes: UInt64(bytes.count))
+    run.countBytes(UInt64(bytes.count))
   }
 
   private mutating func handle(_ id: TargetTree.ID) throws(DiskError) -> Handle {

@@ -15,8 +15,6 @@ struct PlanStage {
   private static let maximumExtentCount = 1 << 19
   /// Chunks in the directories of a window's containers: 36 bytes each.
   private static let maximumDirectoryChunkCount = 4 << 20
-  /// Files of this size have their space reserved one by one where that is asked for, in bytes.
-  private static let minimumReservedByteCount: UInt64 = 1
 
   private struct OpenDirectory {
     let path: [UInt8]
@@ -186,22 +184,23 @@ struct PlanStage {
   }
 
   /// Makes a file and reserves its space, in path order, where that is asked for. One with holes is
-  /// left as it is: its holes stay holes.
+  /// left as it is: its holes stay holes. Returns whether the file was made.
   private func reserve(_ entry: ManifestEntry, _ planned: PlannedEntry, hasHoles: Bool) -> Bool {
-    guard run.defragments, entry.size >= PlanStage.minimumReservedByteCount else { return false }
+    guard run.defragments else { return false }
     let path = displayPath(entry.path)
+    var isMade = false
     do throws(DiskError) {
       let directory = try run.tree.handle(planned.directory)
       let file = try FileCalls.open(
         at: directory.descriptor, lastName(of: entry.path),
         flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, path: path)
+      isMade = true
       if !hasHoles { _ = try FileCalls.allocate(file.descriptor, entry.size, path: path) }
-      return true
     } catch {
       // Whoever writes the file meets the same trouble and reports it.
       run.stopIfTargets(error)
-      return false
     }
+    return isMade
   }
 
   private func isHole(_ extent: Extent) -> Bool {
@@ -218,14 +217,12 @@ extension PlanStage {
     let start = builder.extents.count
     var offset: UInt64 = 0
     for extent in extents {
-      if case .chunk(let chunk) = extent {
-        do {
-          try add(chunk, at: offset, to: index)
-        } catch {
-          builder.extents.removeSubrange(start...)
-          FileCompletion.giveUp(planned, isMade: planned.isMade, error.description, run)
-          return true
-        }
+      do {
+        try add(extent, at: offset, to: index)
+      } catch {
+        builder.extents.removeSubrange(start...)
+        FileCompletion.giveUp(planned, isMade: planned.isMade, error.description, run)
+        return true
       }
       offset += extent.byteCount
     }
@@ -244,9 +241,7 @@ extension PlanStage {
       var tree = try TreeReader(root, reader: pages)
       while let leaf = try tree.nextLeaf() {
         for extent in try decodeExtents(leaf) {
-          if case .chunk(let chunk) = extent {
-            try add(chunk, at: offset, to: UInt32(builder.entries.count - 1))
-          }
+          try add(extent, at: offset, to: UInt32(builder.entries.count - 1))
           let (next, overflow) = offset.addingReportingOverflow(extent.byteCount)
           guard !overflow, next <= planned.entry.size else {
             throw StoreError(.damaged, "the file's extents are longer than the file")
@@ -286,10 +281,14 @@ extension PlanStage {
   }
 
   /// Plans a chunk: at the place that the manifest names where that is still true, else where the
-  /// index says.
+  /// index says. A hole needs no more than to be counted.
   private mutating func add(
-    _ chunk: ChunkReference, at offset: UInt64, to entry: UInt32
+    _ extent: Extent, at offset: UInt64, to entry: UInt32
   ) throws(StoreError) {
+    guard case .chunk(let chunk) = extent else {
+      run.countBytes(extent.byteCount)
+      return
+    }
     var slot = chunk.location.slot
     if let known = container, known.id == chunk.location.container,
       Int(slot) < known.directory.chunkCount,

@@ -99,8 +99,11 @@ final class RestoreRun: Sendable {
     counters.add(entries: 1)
     guard entry.kind == .file else { return }
     files.add(1, ordering: .relaxed)
-    bytes.add(entry.size, ordering: .relaxed)
+    bytes.wrappingAdd(entry.size, ordering: .relaxed)
   }
+
+  /// Counts bytes that are in place. Wraps: a snapshot may claim holes of any length.
+  func countBytes(_ count: UInt64) { counters.bytes.wrappingAdd(count, ordering: .relaxed) }
 
   var failures: (first: [PathFailure], count: UInt64) {
     troubles.withLock { ($0.failures, $0.count) }
