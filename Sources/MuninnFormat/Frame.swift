@@ -69,7 +69,7 @@ package struct Frame: Sendable, Equatable {
     var reader = ByteReader(bytes)
     _ = try reader.integer(UInt64.self)
     guard try reader.integer(UInt32.self) == Frame.magic else {
-      throw FormatError(.wrongKind, "no frame begins here")
+      throw FormatError(.invalidValue, "no frame begins here")
     }
     number = try reader.integer(UInt32.self)
     let stored = try reader.integer(UInt32.self)
