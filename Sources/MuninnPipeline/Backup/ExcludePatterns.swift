@@ -1,10 +1,10 @@
 /// Patterns in gitignore syntax, matched against paths below the root.
 ///
 /// A pattern without a slash, or with one at its end alone, matches a name at any depth; any other
-/// is anchored at the root. `*`, `?` and `[...]` do not match a slash, `**` does. A slash at the
-/// end matches directories alone, `!` takes an exclusion back, `#` begins a comment, and a
-/// backslash takes the next character as it is. The last pattern that matches decides. What lies
-/// below an excluded directory is not looked at.
+/// is anchored at the root. `*`, `?` and `[...]` do not match a slash; a component `**` stands for
+/// any number of directories. A slash at the end matches directories alone, `!` takes an exclusion
+/// back, `#` begins a comment, and a backslash takes the next character as it is. The last pattern
+/// that matches decides. What lies below an excluded directory is not looked at.
 package struct ExcludePatterns: Sendable {
   private struct Pattern: Sendable {
     var text: [UInt8]
@@ -19,7 +19,12 @@ package struct ExcludePatterns: Sendable {
     var patterns: [Pattern] = []
     for line in lines {
       var text = Array(line.utf8)
-      while text.last == 0x20 || text.last == 0x0D { text.removeLast() }
+      while text.last == 0x20 || text.last == 0x0D {
+        // A space behind a backslash is meant, unless the backslash itself is behind one.
+        let escapes = text.dropLast().reversed().prefix { $0 == 0x5C }.count
+        if text.last == 0x20, !escapes.isMultiple(of: 2) { break }
+        text.removeLast()
+      }
       guard let first = text.first, first != 0x23 else { continue }
       var pattern = Pattern(text: [])
       if first == 0x21 {
@@ -55,27 +60,36 @@ package struct ExcludePatterns: Sendable {
     return false
   }
 
-  /// Whether the glob matches the whole subject. Goes back to the last star alone, so that no
-  /// pattern costs more than its length times the subject's (Kirk Krauss's wildcard matching), but
-  /// for `**`, which is tried at each slash.
+  /// Whether the glob matches the whole subject. Goes back to the last `*`, and from there to the
+  /// last `**`, alone: what lies before them has its earliest match already, so that no pattern
+  /// costs more than its length times the subject's (Kirk Krauss's wildcard matching, with `**`
+  /// taking whole directories).
   private static func match(_ glob: ArraySlice<UInt8>, _ subject: ArraySlice<UInt8>) -> Bool {
     var g = glob.startIndex
     var s = subject.startIndex
     var star: (glob: Int, subject: Int)?
+    var deep: (glob: Int, subject: Int)?
     while s < subject.endIndex {
-      if g < glob.endIndex, glob[g] == 0x2A {
-        if glob.index(after: g) < glob.endIndex, glob[g + 1] == 0x2A {
-          return matchDoubleStar(glob[(g + 2)...], subject[s...])
-        }
-        star = (g + 1, s)
-        g += 1
+      if isDeep(glob, g) {
+        guard g + 2 < glob.endIndex else { return true }
+        g += 3
+        deep = (g, s)
+        star = nil
+      } else if g < glob.endIndex, glob[g] == 0x2A {
+        while g < glob.endIndex, glob[g] == 0x2A { g += 1 }
+        star = (g, s)
       } else if g < glob.endIndex, let next = step(glob, g, subject[s]) {
         g = next
         s += 1
       } else if let back = star, subject[back.subject] != 0x2F {
-        star = (back.glob, back.subject + 1)
         g = back.glob
         s = back.subject + 1
+        star = (g, s)
+      } else if let back = deep, let slash = subject[back.subject...].firstIndex(of: 0x2F) {
+        g = back.glob
+        s = slash + 1
+        deep = (g, s)
+        star = nil
       } else {
         return false
       }
@@ -84,17 +98,12 @@ package struct ExcludePatterns: Sendable {
     return g == glob.endIndex
   }
 
-  private static func matchDoubleStar(
-    _ rest: ArraySlice<UInt8>, _ subject: ArraySlice<UInt8>
-  ) -> Bool {
-    guard let first = rest.first else { return true }
-    let tail = first == 0x2F ? rest.dropFirst() : rest
-    var at = subject.startIndex
-    while true {
-      if match(tail, subject[at...]) { return true }
-      guard let slash = subject[at...].firstIndex(of: 0x2F) else { return false }
-      at = slash + 1
-    }
+  /// Whether a `**` that is a whole component of the glob begins at `g`; any other run of stars is
+  /// one `*`.
+  private static func isDeep(_ glob: ArraySlice<UInt8>, _ g: Int) -> Bool {
+    glob[g...].starts(with: [0x2A, 0x2A])
+      && (g == glob.startIndex || glob[g - 1] == 0x2F)
+      && (g + 2 == glob.endIndex || glob[g + 2] == 0x2F)
   }
 
   /// The index behind the glob's element at `g` where it matches `byte`; nil where it does not.
@@ -102,12 +111,12 @@ package struct ExcludePatterns: Sendable {
     switch glob[g] {
     case 0x3F: return byte == 0x2F ? nil : g + 1
     case 0x5C where g + 1 < glob.endIndex: return glob[g + 1] == byte ? g + 2 : nil
-    case 0x5B: return stepClass(glob, g, byte) ?? (byte == 0x5B ? g + 1 : nil)
+    case 0x5B: return stepClass(glob, g, byte)
     case let literal: return literal == byte ? g + 1 : nil
     }
   }
 
-  /// A class `[a-z]` or `[!a-z]`; nil where it is none, or does not match.
+  /// A class `[a-z]` or `[!a-z]`; nil where it has no end, or does not match.
   private static func stepClass(_ glob: ArraySlice<UInt8>, _ g: Int, _ byte: UInt8) -> Int? {
     var at = g + 1
     var isNegated = false
