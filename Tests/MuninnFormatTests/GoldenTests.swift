@@ -2,11 +2,11 @@ import MuninnFormat
 import MuninnTestSupport
 import Testing
 
-/// The bytes of each layout, kept in `Golden/NAME.hex`: what an older build wrote must be read for ever, and what
-/// this build writes must not change unnoticed.
+/// The bytes of each layout, kept in `Golden/NAME.hex`: what an older build wrote must be read for
+/// ever, and what this build writes must not change unnoticed.
 ///
-/// `MUNINN_WRITE_GOLDEN=1` writes the files that are not there yet. A file that is there is never changed by that: a
-/// layout that changes gets a new format version.
+/// `MUNINN_WRITE_GOLDEN=1` writes the files that are not there yet. A file that is there is never
+/// changed by that: a layout that changes gets a new format version.
 @Suite struct GoldenTests {
   private func path(_ name: String, file: StaticString = #filePath) -> String {
     let folder = "\(file)".split(separator: "/", omittingEmptySubsequences: false).dropLast()

@@ -2,7 +2,8 @@ import MuninnFormat
 import MuninnTestSupport
 import Testing
 
-/// Values over their limits are refused before memory is taken for them, and nothing that is read traps.
+/// Values over their limits are refused before memory is taken for them, and nothing that is read
+/// traps.
 @Suite struct LimitTests {
   private func refuses(
     _ bytes: [UInt8], _ what: Comment, code: FormatError.Code? = nil,

@@ -152,7 +152,8 @@ import Testing
     #expect(!ChunkFilter(capacity: 0).mayContain(1))
   }
 
-  /// What lies in a page decides where it ends, so that a run that two trees share gives the same pages.
+  /// What lies in a page decides where it ends, so that a run that two trees share gives the same
+  /// pages.
   @Test func pagesOfASharedRunAreTheSame() throws {
     var generator = SeededGenerator.printed()
     let containers = [generator.identifier()]

@@ -65,7 +65,8 @@ import Testing
     #expect(throws: FormatError.self, "a short key") { try MasterKey(bytes: [1, 2, 3]) }
   }
 
-  /// A frame stands where it was written alone: not under another number, object, kind, repository or salt.
+  /// A frame stands where it was written alone: not under another number, object, kind, repository
+  /// or salt.
   @Test func aFrameStandsInItsPlaceAlone() throws {
     let frame = try seal().frame(payload, kind: .block, number: 1)
     #expect(try open(frame, try seal()) == payload)

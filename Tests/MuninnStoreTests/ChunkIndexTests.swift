@@ -5,7 +5,8 @@ import Testing
 
 @testable import MuninnStore
 
-/// What the index finds: this session's chunks, those of earlier ones, with their segments and without.
+/// What the index finds: this session's chunks, those of earlier ones, with their segments and
+/// without.
 @Suite struct ChunkIndexTests {
   private func chunks(_ generator: inout SeededGenerator, _ count: Int) -> [[UInt8]] {
     (0..<count).map { _ in generator.bytes(50 + Int(generator.next() % 3000)) }
@@ -134,7 +135,8 @@ import Testing
     let session = try WriteSession(store: store)
     defer { session.end() }
     let again = try session.commit(first + second)
-    // A page alone costs its chunks a second copy at most; a whole segment is replaced by the directories.
+    // A page alone costs its chunks a second copy at most; a whole segment is replaced by the
+    // directories.
     if damage != .page { #expect(again.newCount == 0) }
     #expect(try repository.reopened().holds(first + second, at: again.references))
   }

@@ -89,7 +89,8 @@ import Testing
       try Store.open(in: storage).loadJournal().snapshots.count == (committed == nil ? 1 : 2))
   }
 
-  /// Containers and segment are finished, then names made durable, then the record: in this order and no other.
+  /// Containers and segment are finished, then names made durable, then the record: in this order
+  /// and no other.
   @Test func nothingIsNamedBeforeItIsDurable() throws {
     var generator = SeededGenerator.printed()
     let repository = try TestRepository()
@@ -123,8 +124,8 @@ import Testing
     }
   }
 
-  /// Every call of a commit fails once, with its work done and without: what is thrown, and what the journal says
-  /// after a crash, agree.
+  /// Every call of a commit fails once, with its work done and without: what is thrown, and what
+  /// the journal says after a crash, agree.
   @Test(arguments: [false, true]) func aFailureAnywhere(takesEffect: Bool) throws {
     let chunks = [[UInt8](repeating: 3, count: 4000), [9]]
     let base = try TestRepository()

@@ -92,7 +92,8 @@ import Testing
     #expect(try repository.names("") == before)
   }
 
-  /// Every byte of a container is guarded: a chunk comes back as it was, or with an error that names the container.
+  /// Every byte of a container is guarded: a chunk comes back as it was, or with an error that
+  /// names the container.
   @Test func everyByteIsGuarded() throws {
     var generator = SeededGenerator.printed()
     let repository = try TestRepository()

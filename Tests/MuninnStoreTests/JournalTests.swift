@@ -45,7 +45,8 @@ import Testing
     #expect(code() == .notARepository)
   }
 
-  /// A header of the next format version names that version; a damaged one names itself. Nothing traps.
+  /// A header of the next format version names that version; a damaged one names itself. Nothing
+  /// traps.
   @Test func headersThatCannotBeRead() throws {
     let repository = try TestRepository()
     let good = try #require(repository.storage.peek(ObjectName.repository))
@@ -159,7 +160,8 @@ import Testing
     let store = try repository.reopened()
     let journal = try store.loadJournal()
     let first = try #require(journal.problems.first)
-    // An exchanged hash shows at the record or, where the record itself is sound, at the one after it.
+    // An exchanged hash shows at the record or, where the record itself is sound, at the one after
+    // it.
     let named = [name, ObjectName.record(number + 1)]
     #expect(named.contains(first.object ?? ""), "\(first)")
     #expect(journal.head == 5)
