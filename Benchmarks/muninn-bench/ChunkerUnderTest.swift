@@ -13,7 +13,6 @@ enum ChunkerKind: String, CaseIterable, Encodable {
 
 /// One chunker at one average, and everything that is counted about it.
 final class ChunkerUnderTest {
-  static let blockSize = 256 << 10
   /// Bytes of a directory entry, index entry and manifest extent, roughly.
   static let metadataBytesPerChunk = 60
   static let indexBytesPerChunk = 24
@@ -33,13 +32,13 @@ final class ChunkerUnderTest {
   private var histogram = [Int](repeating: 0, count: 128)
   private let block: BlockSizer?
 
-  init(kind: ChunkerKind, average: Int, divisor: Int, factor: Int, compresses: Bool) {
+  init(kind: ChunkerKind, average: Int, divisor: Int, factor: Int, blockSize: Int?) {
     self.kind = kind
     self.average = average
     let mean = kind == .muninnMatched ? average * 1144 / 1000 : average
     sizes = mn_chunk_sizes(
       minimum: UInt32(mean / divisor), average: UInt32(mean), maximum: UInt32(mean * factor))
-    block = compresses ? BlockSizer(blockSize: Self.blockSize) : nil
+    block = blockSize.map { BlockSizer(blockSize: $0) }
   }
 
   var uniqueChunks: Int { seen.count }

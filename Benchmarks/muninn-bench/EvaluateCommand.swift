@@ -39,13 +39,17 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "Maximum size: the average times this.")
   var maximumFactor = 4
 
-  @Flag(help: "Also compress the unique chunks with LZ4, in blocks of 256 KiB.")
+  @Flag(help: "Also compress the unique chunks with LZ4, in blocks.")
   var compress = false
+
+  @Option(help: ArgumentHelp("Raw size of a block, in KiB.", valueName: "kib"))
+  var block = 256
 
   func validate() throws {
     guard averages.allSatisfy({ (1...3000).contains($0) }) else {
       throw ValidationError("--averages are 1 to 3000")
     }
+    guard (4...16_384).contains(block) else { throw ValidationError("--block is 4 to 16384") }
     guard (2...16).contains(minimumDivisor), (2...4).contains(maximumFactor) else {
       throw ValidationError("--minimum-divisor is 2 to 16, --maximum-factor 2 to 4")
     }
@@ -79,7 +83,7 @@ struct EvaluateCommand: ParsableCommand {
       chunkers.map {
         ChunkerUnderTest(
           kind: $0, average: average << 10, divisor: minimumDivisor, factor: maximumFactor,
-          compresses: compress)
+          blockSize: compress ? block << 10 : nil)
       }
     }
     let versions = try SourceFiles.versions(directory)

@@ -21,7 +21,7 @@ struct Roofline {
     let total = files.reduce(0) { $0 + $1.size }
     progress("\(files.count) files, \(total >> 20) MiB")
 
-    let walk = try walking()
+    let (walk, entries) = try walking()
     let cached = reading("read, page cache", files, total, dropping: false)
     let disk = reading("read, disk", files, total, dropping: true)
     progress("reading measured")
@@ -31,20 +31,21 @@ struct Roofline {
     progress("kernels measured")
     let write = try writing()
     return result(
-      files: files.count, total: total, walk: walk, read: (cached, disk),
+      counts: (files.count, entries, total), walk: walk, read: (cached, disk),
       kernels: kernels, stored: stored, write: write)
   }
 
   /// The bound: all threads share the processor's work; reading from and writing to disks overlap it.
   private func result(
-    files: Int, total: UInt64, walk: Measurement, read: (cached: Measurement, disk: Measurement),
+    counts: (files: Int, entries: Int, bytes: UInt64), walk: Measurement,
+    read: (cached: Measurement, disk: Measurement),
     kernels: [Measurement], stored: Double, write: Measurement
   ) -> RooflineResult {
     func time(_ measurement: Measurement, _ bytes: Double) -> Double {
       bytes / 1e9 / max(measurement.median, 1e-9)
     }
-    let bytes = Double(total)
-    let walkTime = Double(files) / max(walk.median, 1e-9)
+    let bytes = Double(counts.bytes)
+    let walkTime = Double(counts.entries) / max(walk.median, 1e-9)
     var seconds = [RooflineResult.StageTime(name: walk.name, seconds: walkTime)]
     var processor = walkTime + time(read.cached, bytes)
     for stage in [read.cached, read.disk] + kernels {
@@ -56,13 +57,13 @@ struct Roofline {
     let bounds = [("the processor", processor), ("writing", writeTime)]
     let bound = bounds.max { $0.1 < $1.1 } ?? ("the processor", processor)
     return RooflineResult(
-      files: files, byteCount: total, threads: threads, entriesPerSecond: walk,
+      files: counts.files, byteCount: counts.bytes, threads: threads, entriesPerSecond: walk,
       stages: [read.cached, read.disk] + kernels + [write], storedShare: stored,
       seconds: seconds, boundSeconds: bound.1, boundBy: bound.0)
   }
 
-  /// Every thread walks the whole tree: their entries together, in a second.
-  private func walking() throws -> Measurement {
+  /// Every thread walks the whole tree: their entries together, in a second. And the tree's entries.
+  private func walking() throws -> (Measurement, entries: Int) {
     var entries = try SourceFiles.walk(tree) { _, _ in }
     let values = (0..<runs).map { _ in
       let (seconds, count) = Timing.seconds {
@@ -76,8 +77,9 @@ struct Roofline {
       entries = count / threads
       return Double(count) / seconds
     }
-    return Measurement(
+    let rate = Measurement(
       name: "walk and statx", unit: "entries/s", values: values, resultHash: "\(entries)")
+    return (rate, entries)
   }
 
   /// All files once, dealt out to the threads one after the other.
