@@ -13,18 +13,20 @@ const uint8_t mn_tables[MN_LEVELS][16] = {
 };
 
 bool mn_chunk_sizes_valid(mn_chunk_sizes sizes) {
-  return sizes.minimum >= MN_WINDOW && sizes.minimum < sizes.average && sizes.average < sizes.maximum
-         && sizes.maximum <= MAXIMUM_LIMIT;
+  return sizes.minimum >= MN_WINDOW && sizes.minimum < sizes.average
+         && sizes.average < sizes.maximum && sizes.maximum <= MAXIMUM_LIMIT;
 }
 
-/// The threshold that one place in `distance` of random data passes, all candidates where that is too many.
+/// The threshold that one place in `distance` of random data passes, all candidates where that is
+/// too many.
 static uint64_t threshold(uint64_t distance) {
   return distance > MN_FILTER_PERIOD ? UINT64_MAX / distance * MN_FILTER_PERIOD : UINT64_MAX;
 }
 
-/// With D = average - minimum, a cut is found once in 3 D places before the normal point and once in D / 3 behind it.
-/// The normal point is 221/256 D behind the minimum, since then the mean size on random data is `average`:
-/// 3 (1 - s) + s / 3 = 1 for s = 3/4 = exp(-221/256 / 3), whatever the minimum is.
+/// With D = average - minimum, a cut is found once in 3 D places before the normal point and once
+/// in D / 3 behind it. The normal point is 221/256 D behind the minimum, since then the mean size
+/// on random data is `average`: 3 (1 - s) + s / 3 = 1 for s = 3/4 = exp(-221/256 / 3), whatever the
+/// minimum is.
 static mn_search search_of(mn_chunk_sizes sizes, size_t end) {
   uint64_t spread = sizes.average - sizes.minimum;
   return (mn_search){
@@ -42,7 +44,8 @@ bool mn_kernel_usable(mn_kernel kernel) {
 #if defined(__x86_64__)
     case MN_KERNEL_SSSE3: return __builtin_cpu_supports("ssse3");
     case MN_KERNEL_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
-    case MN_KERNEL_AVX512: return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi");
+    case MN_KERNEL_AVX512:
+      return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi");
 #endif
 #if defined(__aarch64__)
     case MN_KERNEL_NEON: return true;
@@ -83,8 +86,8 @@ static mn_scan *scan_of(mn_kernel kernel) {
   }
 }
 
-size_t mn_chunk_next_using(mn_kernel kernel, mn_chunk_sizes sizes, const uint8_t *data, size_t length,
-                           mn_chunk_end *end) {
+size_t mn_chunk_next_using(mn_kernel kernel, mn_chunk_sizes sizes, const uint8_t *data,
+                           size_t length, mn_chunk_end *end) {
   mn_chunk_end unused;
   if (end == NULL) end = &unused;
   *end = MN_END_DATA;

@@ -18,7 +18,8 @@ INLINE kernel_state kernel_start(void) {
   kernel_state state = {.over4 = _mm256_setzero_si256()};
   state.over8 = state.over16 = state.over32 = state.over4;
   for (int level = 0; level < MN_LEVELS; level++) {
-    state.tables[level] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)mn_tables[level]));
+    __m128i table = _mm_loadu_si128((const __m128i *)mn_tables[level]);
+    state.tables[level] = _mm256_broadcastsi128_si256(table);
   }
   return state;
 }
@@ -30,7 +31,8 @@ INLINE __m256i doubled(__m256i later, __m256i earlier, __m256i table) {
   return _mm256_xor_si256(_mm256_xor_si256(later, earlier), _mm256_shuffle_epi8(table, earlier));
 }
 
-/// The upper half of `previous`, then the lower half of `current`: the 16 places before each of `current`'s.
+/// The upper half of `previous`, then the lower half of `current`: the 16 places before each of
+/// `current`'s.
 INLINE __m256i back16(__m256i current, __m256i previous) {
   return _mm256_permute2x128_si256(previous, current, 0x21);
 }

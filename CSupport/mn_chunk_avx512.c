@@ -18,10 +18,13 @@ INLINE kernel_state kernel_start(void) {
   kernel_state state = {.over4 = _mm512_setzero_si512()};
   state.over8 = state.over16 = state.over32 = state.over4;
   for (int level = 0; level < MN_LEVELS; level++) {
-    state.tables[level] = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)mn_tables[level]));
+    __m128i table = _mm_loadu_si128((const __m128i *)mn_tables[level]);
+    state.tables[level] = _mm512_broadcast_i32x4(table);
   }
   return state;
 }
+
+INLINE __m512i bytes(const uint8_t *at) { return _mm512_loadu_si512(at); }
 
 INLINE __m512i doubled(__m512i later, __m512i earlier, __m512i table) {
   // pshufb itself gives 0 where the index is above 127; 0x96 is the exclusive or of three.
@@ -29,8 +32,8 @@ INLINE __m512i doubled(__m512i later, __m512i earlier, __m512i table) {
 }
 
 INLINE uint64_t kernel_step(kernel_state *state, const uint8_t *at) {
-  __m512i over2 = doubled(_mm512_loadu_si512(at), _mm512_loadu_si512(at - 1), state->tables[0]);
-  __m512i earlier2 = doubled(_mm512_loadu_si512(at - 2), _mm512_loadu_si512(at - 3), state->tables[0]);
+  __m512i over2 = doubled(bytes(at), bytes(at - 1), state->tables[0]);
+  __m512i earlier2 = doubled(bytes(at - 2), bytes(at - 3), state->tables[0]);
   __m512i over4 = doubled(over2, earlier2, state->tables[1]);
   __m512i over8 = doubled(over4, _mm512_alignr_epi32(over4, state->over4, 15), state->tables[2]);
   __m512i over16 = doubled(over8, _mm512_alignr_epi64(over8, state->over8, 7), state->tables[3]);

@@ -10,7 +10,8 @@
 
 typedef struct {
   uint8x16_t tables[MN_LEVELS];
-  /// The previous 16 places' filters over 4, 8, 16 and 32 bytes; over 32 bytes also those of the 16 before.
+  /// The previous 16 places' filters over 4, 8, 16 and 32 bytes; over 32 bytes also those of the 16
+  /// before.
   uint8x16_t over4, over8, over16, over32, older32;
 } kernel_state;
 

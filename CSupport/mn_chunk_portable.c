@@ -1,4 +1,5 @@
-// The reference kernel: the filter's definition written out, one doubling after the other over a stretch of places.
+// The reference kernel: the filter's definition written out, one doubling after the other over a
+// stretch of places.
 #include "mn_chunk_definition.h"
 
 /// The earlier half's part in a doubling.

@@ -3,16 +3,18 @@
 //   KERNEL_TARGET   its target attribute, or nothing
 //   kernel_state    what a step hands to the next one
 //   kernel_start    a zero state with the tables loaded
-//   kernel_step     the 64 bits "is a candidate" of the places at + 1 ... at + 64; reads at[-3 ..< 64], and through the
-//                   state the 64 bytes before those
+//   kernel_step     the 64 bits "is a candidate" of the places at + 1 ... at + 64; reads
+//                   at[-3 ..< 64], and through the state the 64 bytes before those
 #include "mn_chunk_definition.h"
 
-/// A step reads 3 bytes before its own, and a first step warms up on 64 places: the first place that has all that.
+/// A step reads 3 bytes before its own, and a first step warms up on 64 places: the first place
+/// that has all that.
 #define FIRST_WARM (64 + 3 + 1)
 
-/// Appends the places of a mask, as offsets. Mostly there is none or one, so that these cost no branch.
-static inline __attribute__((always_inline)) KERNEL_TARGET size_t append(uint32_t *list, size_t count,
-                                                                         uint32_t base, uint64_t mask) {
+/// Appends the places of a mask, as offsets. Mostly there is none or one, so that these cost no
+/// branch.
+static inline __attribute__((always_inline)) KERNEL_TARGET size_t
+append(uint32_t *list, size_t count, uint32_t base, uint64_t mask) {
   list[count] = base + (uint32_t)__builtin_ctzll(mask | (uint64_t)1 << 63);
   count += mask != 0;
   mask &= mask - 1;

@@ -1,5 +1,6 @@
-// XXH3 for one instruction set: the including file defines XXH_VECTOR, KERNEL_FINGERPRINT and KERNEL_CHECKSUM, and
-// brackets the inclusion with its target attribute. xxHash is compiled in, so that no library is needed at run time.
+// XXH3 for one instruction set: the including file defines XXH_VECTOR, KERNEL_FINGERPRINT and
+// KERNEL_CHECKSUM, and brackets the inclusion with its target attribute. xxHash is compiled in, so
+// that no library is needed at run time.
 #include "mn_hash_kernels.h"
 
 #define XXH_INLINE_ALL

@@ -4,7 +4,8 @@
 
 #include "CMuninn.h"
 
-typedef mn_fingerprint mn_fingerprint_kernel(const uint8_t *secret, const uint8_t *data, size_t length);
+typedef mn_fingerprint mn_fingerprint_kernel(const uint8_t *secret, const uint8_t *data,
+                                             size_t length);
 typedef uint64_t mn_checksum_kernel(const uint8_t *data, size_t length);
 
 mn_fingerprint_kernel mn_fingerprint_baseline;

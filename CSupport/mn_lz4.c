@@ -17,8 +17,8 @@ size_t mn_compress_scratch_size(int level) {
   return (size_t)(level < FIRST_HC_LEVEL ? LZ4_sizeofState() : LZ4_sizeofStateHC());
 }
 
-size_t mn_compress(const uint8_t *source, size_t length, uint8_t *target, size_t capacity, int level,
-                   void *scratch) {
+size_t mn_compress(const uint8_t *source, size_t length, uint8_t *target, size_t capacity,
+                   int level, void *scratch) {
   if (length > LZ4_MAX_INPUT_SIZE) return 0;
   // No block is longer than its bound, so that a larger target needs no larger `int`.
   size_t bound = mn_compress_bound(length);

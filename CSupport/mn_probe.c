@@ -8,15 +8,17 @@
 /// The histogram looks at this many pieces of so many bytes, spread over the block.
 #define PIECES 32
 #define PIECE 128
-/// Sums of squares below this are even: of the measured limits the one that finds most and wrongs few.
+/// Sums of squares below this are even: of the measured limits the one that finds most and wrongs
+/// few.
 #define EVEN_SQUARES 75000
 /// The trial compresses this many bytes at each of two places.
 #define TRIAL 16384
 /// A trial that saves less than a 32nd is in vain.
 #define WORTHWHILE (TRIAL - TRIAL / 32)
 
-/// Whether the bytes of samples are so evenly spread as those of compressed or encrypted data. LZ4 has no entropy coder,
-/// so an uneven spread doesn't mean that it would win; but only for even ones is the trial below worth its time.
+/// Whether the bytes of samples are so evenly spread as those of compressed or encrypted data. LZ4
+/// has no entropy coder, so an uneven spread doesn't mean that it would win; but only for even ones
+/// is the trial below worth its time.
 static bool looks_even(const uint8_t *data, size_t length) {
   // Four counters for each value, so that equal bytes in a row don't wait for each other.
   uint16_t counts[4][256] = {{0}};
@@ -32,10 +34,12 @@ static bool looks_even(const uint8_t *data, size_t length) {
   }
   uint32_t squares = 0;
   for (int value = 0; value < 256; value++) {
-    uint32_t count = (uint32_t)counts[0][value] + counts[1][value] + counts[2][value] + counts[3][value];
+    uint32_t count = 0;
+    for (int part = 0; part < 4; part++) count += counts[part][value];
     squares += count * count;
   }
-  // For n = 4096 even bytes the sum of squares is n + n^2 / 256 = 69,600, with a deviation of some 360.
+  // For n = 4096 even bytes the sum of squares is n + n^2 / 256 = 69,600, with a deviation of some
+  // 360.
   return squares < EVEN_SQUARES;
 }
 

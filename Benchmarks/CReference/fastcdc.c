@@ -78,8 +78,8 @@ static int bits_of(size_t average) {
   return average > ((size_t)1 << bits) + ((size_t)1 << bits) * 53 / 128 ? bits + 1 : bits;
 }
 
-size_t reference_fastcdc_next(size_t minimum, size_t average, size_t maximum, const uint8_t *data, size_t length,
-                              bool *forced) {
+size_t reference_fastcdc_next(size_t minimum, size_t average, size_t maximum, const uint8_t *data,
+                              size_t length, bool *forced) {
   *forced = false;
   if (length <= minimum) return length;
   size_t end = length < maximum ? length : maximum;
@@ -101,8 +101,10 @@ size_t reference_fastcdc_next(size_t minimum, size_t average, size_t maximum, co
   return end;
 }
 
-/// The first place from..<to where the hash has none of the mask's bits, or `to`. Carries the hash on.
-static inline size_t scan(const uint8_t *data, size_t from, size_t to, uint64_t mask, uint64_t *hash, bool *found) {
+/// The first place from..<to where the hash has none of the mask's bits, or `to`. Carries the hash
+/// on.
+static inline size_t scan(const uint8_t *data, size_t from, size_t to, uint64_t mask,
+                          uint64_t *hash, bool *found) {
   uint64_t h = *hash;
   size_t place = from;
   *found = true;
@@ -125,8 +127,8 @@ static inline size_t scan(const uint8_t *data, size_t from, size_t to, uint64_t 
   return to;
 }
 
-size_t reference_fastcdc_next_unrolled(size_t minimum, size_t average, size_t maximum, const uint8_t *data,
-                                       size_t length, bool *forced) {
+size_t reference_fastcdc_next_unrolled(size_t minimum, size_t average, size_t maximum,
+                                       const uint8_t *data, size_t length, bool *forced) {
   *forced = false;
   if (length <= minimum) return length;
   size_t end = length < maximum ? length : maximum;

@@ -5,7 +5,8 @@ import MuninnDisk
 /// How a stream is cut, in an evaluation.
 enum ChunkerKind: String, CaseIterable, Encodable {
   case muninn
-  /// Ours at the average that gives FastCDC's mean on random data, which is 1.144 times its nominal one.
+  /// Ours at the average that gives FastCDC's mean on random data, which is 1.144 times its nominal
+  /// one.
   case muninnMatched = "muninn-matched"
   case fastcdc
   case fixed

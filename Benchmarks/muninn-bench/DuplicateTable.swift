@@ -1,4 +1,5 @@
-/// Which 64-bit fingerprints were seen: open addressing, half full at most. 0 stands for an empty slot.
+/// Which 64-bit fingerprints were seen: open addressing, half full at most. 0 stands for an empty
+/// slot.
 struct DuplicateTable {
   private var slots = [UInt64](repeating: 0, count: 1 << 12)
   private(set) var count = 0

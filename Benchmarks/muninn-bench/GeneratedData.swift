@@ -16,7 +16,8 @@ struct SeededGenerator: RandomNumberGenerator {
 }
 
 enum GeneratedData {
-  /// Fills whole words with random bits, of which `compressible` (0 to 1) repeat earlier 64-byte pieces.
+  /// Fills whole words with random bits, of which `compressible` (0 to 1) repeat earlier 64-byte
+  /// pieces.
   static func fill(_ bytes: UnsafeMutableRawBufferPointer, seed: UInt64, compressible: Double) {
     var generator = SeededGenerator(seed: seed)
     let limit = UInt64(min(max(compressible, 0), 1) * 4_294_967_296)

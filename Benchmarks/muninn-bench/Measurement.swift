@@ -42,7 +42,8 @@ enum Timing {
   enum Clock {
     /// The clock on the wall: for everything that waits or has several threads.
     case wall
-    /// This thread's processor time: for work on one core, so that other programs' turns don't count.
+    /// This thread's processor time: for work on one core, so that other programs' turns don't
+    /// count.
     case thread
 
     func nanoseconds() -> UInt64 {

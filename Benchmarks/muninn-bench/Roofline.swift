@@ -35,7 +35,8 @@ struct Roofline {
       kernels: kernels, stored: stored, write: write)
   }
 
-  /// The bound: all threads share the processor's work; reading from and writing to disks overlap it.
+  /// The bound: all threads share the processor's work; reading from and writing to disks overlap
+  /// it.
   private func result(
     counts: (files: Int, entries: Int, bytes: UInt64), walk: Measurement,
     read: (cached: Measurement, disk: Measurement),
@@ -62,7 +63,8 @@ struct Roofline {
       seconds: seconds, boundSeconds: bound.1, boundBy: bound.0)
   }
 
-  /// Every thread walks the whole tree: their entries together, in a second. And the tree's entries.
+  /// Every thread walks the whole tree: their entries together, in a second. And the tree's
+  /// entries.
   private func walking() throws -> (Measurement, entries: Int) {
     var entries = try SourceFiles.walk(tree) { _, _ in }
     let values = (0..<runs).map { _ in
@@ -264,7 +266,8 @@ struct Roofline {
   }
 }
 
-/// Memory that several threads read: it is filled before they start and does not change while they run.
+/// Memory that several threads read: it is filled before they start and does not change while they
+/// run.
 final class SharedBytes: Sendable {
   let storage: Buffer
 

@@ -2,7 +2,8 @@ import ArgumentParser
 import Glibc
 import MuninnDisk
 
-/// `muninn-bench roofline`: what this machine can do at each primitive, and the bound of the whole from them.
+/// `muninn-bench roofline`: what this machine can do at each primitive, and the bound of the whole
+/// from them.
 struct RooflineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "roofline",

@@ -1,4 +1,5 @@
-/// Rows under a heading, in columns as wide as their widest cell: Markdown, so that a report can be pasted.
+/// Rows under a heading, in columns as wide as their widest cell: Markdown, so that a report can be
+/// pasted.
 struct TextTable {
   private let titles: [String]
   private var rows: [[String]] = []

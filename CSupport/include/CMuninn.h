@@ -1,7 +1,9 @@
-// CMuninn: the byte kernels of Muninn. Content-defined chunking, keyed XXH3-128 fingerprints and LZ4 blocks.
+// CMuninn: the byte kernels of Muninn. Content-defined chunking, keyed XXH3-128 fingerprints and
+// LZ4 blocks.
 //
-// No function here allocates, does I/O, or keeps state of its own: every byte that it touches belongs to the
-// caller. All functions are safe to call from many threads at once. Malformed input is refused, never trusted.
+// No function here allocates, does I/O, or keeps state of its own: every byte that it touches
+// belongs to the caller. All functions are safe to call from many threads at once. Malformed input
+// is refused, never trusted.
 #ifndef CMUNINN_H
 #define CMUNINN_H
 
@@ -13,9 +15,10 @@
 extern "C" {
 #endif
 
-// ---- Chunking ------------------------------------------------------------------------------------------------
+// ---- Chunking ----------------------------------------------------------------------------------
 
-/// Bytes that decide about a place: both hashes of a cut are functions of the MN_WINDOW bytes before it alone.
+/// Bytes that decide about a place: both hashes of a cut are functions of the MN_WINDOW bytes
+/// before it alone.
 #define MN_WINDOW 64
 
 /// Sizes of a repository's chunks, in bytes: MN_WINDOW <= minimum < average < maximum <= 16 MiB.
@@ -28,12 +31,13 @@ typedef struct {
 /// Whether the sizes can be used with mn_chunk_next.
 bool mn_chunk_sizes_valid(mn_chunk_sizes sizes);
 
-/// Length in bytes of the chunk that begins at data[0], when `length` bytes follow.
-/// Returns `length` itself where length <= minimum. Looks at no more than sizes.maximum bytes, so that a caller who
-/// streams needs to have sizes.maximum bytes at hand or the end of the stream.
-/// The cut places depend on the content and the sizes only; every kernel returns the same. On random data the mean length
-/// is sizes.average. Where nothing within sizes.maximum bytes is a cut, the best candidate there is taken; without any
-/// candidate, as in a run of one byte value, the chunk has sizes.maximum bytes.
+/// Length in bytes of the chunk that begins at data[0], when `length` bytes follow. Returns
+/// `length` itself where length <= minimum. Looks at no more than sizes.maximum bytes, so that a
+/// caller who streams needs to have sizes.maximum bytes at hand or the end of the stream. The cut
+/// places depend on the content and the sizes only; every kernel returns the same. On random data
+/// the mean length is sizes.average. Where nothing within sizes.maximum bytes is a cut, the best
+/// candidate there is taken; without any candidate, as in a run of one byte value, the chunk has
+/// sizes.maximum bytes.
 size_t mn_chunk_next(mn_chunk_sizes sizes, const uint8_t *data, size_t length);
 
 /// The implementations of mn_chunk_next, slowest first. All cut at the same places.
@@ -69,11 +73,12 @@ typedef enum {
   MN_END_DATA = 3,
 } mn_chunk_end;
 
-/// mn_chunk_next on a given kernel, which must be usable: for tests and measurements. `end` may be NULL.
-size_t mn_chunk_next_using(mn_kernel kernel, mn_chunk_sizes sizes, const uint8_t *data, size_t length,
-                           mn_chunk_end *end);
+/// mn_chunk_next on a given kernel, which must be usable: for tests and measurements. `end` may be
+/// NULL.
+size_t mn_chunk_next_using(mn_kernel kernel, mn_chunk_sizes sizes, const uint8_t *data,
+                           size_t length, mn_chunk_end *end);
 
-// ---- Fingerprints --------------------------------------------------------------------------------------------
+// ---- Fingerprints ------------------------------------------------------------------------------
 
 /// Bytes of a repository's fingerprint secret.
 #define MN_SECRET_SIZE 192
@@ -89,26 +94,29 @@ mn_fingerprint mn_fingerprint_of(const uint8_t *secret, const uint8_t *data, siz
 /// XXH3-64, unkeyed: the checksum of stored bytes.
 uint64_t mn_checksum(const uint8_t *data, size_t length);
 
-// ---- Blocks --------------------------------------------------------------------------------------------------
+// ---- Blocks ------------------------------------------------------------------------------------
 
-/// The largest size, in bytes, that mn_compress can need for `length` bytes; 0 where length is over 0x7E000000.
+/// The largest size, in bytes, that mn_compress can need for `length` bytes; 0 where length is over
+/// 0x7E000000.
 size_t mn_compress_bound(size_t length);
 
 /// Compresses into an LZ4 block. `level` 1 is LZ4's fast method; 3 to 12 are LZ4-HC's levels.
 /// `scratch` is working memory of mn_compress_scratch_size(level) bytes, aligned to 16.
 /// Returns the compressed size, or 0 where it does not fit into `capacity`.
-size_t mn_compress(const uint8_t *source, size_t length, uint8_t *target, size_t capacity, int level,
-                   void *scratch);
+size_t mn_compress(const uint8_t *source, size_t length, uint8_t *target, size_t capacity,
+                   int level, void *scratch);
 
 /// Bytes of working memory that mn_compress needs at `level`.
 size_t mn_compress_scratch_size(int level);
 
-/// Whether `length` bytes are, by the look of a few samples, such as LZ4 would not shrink: then they are better stored
-/// as they are. False where `length` is under 32 KiB. Costs about 2 microseconds, 12 where the answer is true.
+/// Whether `length` bytes are, by the look of a few samples, such as LZ4 would not shrink: then
+/// they are better stored as they are. False where `length` is under 32 KiB. Costs about 2
+/// microseconds, 12 where the answer is true.
 bool mn_looks_incompressible(const uint8_t *data, size_t length);
 
 /// Decompresses an LZ4 block of exactly `length` stored bytes into exactly `expected` bytes.
-/// Returns false where the block is malformed or decodes to another size; never writes outside `target`.
+/// Returns false where the block is malformed or decodes to another size; never writes outside
+/// `target`.
 bool mn_decompress(const uint8_t *source, size_t length, uint8_t *target, size_t expected);
 
 #ifdef __cplusplus
