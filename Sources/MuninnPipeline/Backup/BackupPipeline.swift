@@ -122,11 +122,7 @@ package struct BackupPipeline {
   private func compare(
     _ walk: WalkStage, _ shared: BackupShared
   ) throws(PipelineError) -> SnapshotCounts {
-    let parent = try fromStore { () throws(StoreError) in
-      try options.parent.map { (snapshot) throws(StoreError) in
-        try ParentCursor(snapshot, store: store)
-      }
-    }
+    let parent = try openParent()
     var stage = CompareStage(
       options: options, parent: parent, identities: openCatalogue(),
       live: LiveContainers(session: shared.session, store: store), counters: counters
@@ -150,6 +146,15 @@ package struct BackupPipeline {
     try stage.flush()
     shared.assemble.end(after: stage.batchCount)
     return stage.counts
+  }
+
+  /// A parent whose manifest is damaged at its root costs time alone: every file is read again.
+  private func openParent() throws(PipelineError) -> ParentCursor? {
+    guard let snapshot = options.parent else { return nil }
+    do throws(StoreError) { return try ParentCursor(snapshot, store: store) } catch {
+      guard error.code == .damaged || error.code == .notFound else { throw PipelineError(error) }
+      return nil
+    }
   }
 
   /// A catalogue that is lost or damaged costs time alone: the files are read again.
