@@ -12,8 +12,8 @@ final class ManifestChunks: Sendable {
   /// put here.
   private let used = Mutex<Set<Identifier>>([])
 
-  /// `@unchecked Sendable` is sound: a container writer belongs to one thread at a time, and this one
-  /// is only reached under the mutex.
+  /// `@unchecked Sendable` is sound: a container writer belongs to one thread at a time, and this
+  /// one is only reached under the mutex.
   private struct OwnedWriter: @unchecked Sendable {
     let writer: ContainerWriter
   }
