@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// What this machine allows, and how near Muninn comes to it.
 @main
-struct Bench: ParsableCommand {
+struct Bench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "muninn-bench",
     abstract: "Measures Muninn's parts and this machine in the same run.",
@@ -10,5 +10,9 @@ struct Bench: ParsableCommand {
       Every run prints the machine, its parameters, a hash of the result, and median and spread \
       of the repetitions. A figure counts beside others of the same run only.
       """,
-    subcommands: [KernelsCommand.self, EvaluateCommand.self, RooflineCommand.self])
+    subcommands: [
+      KernelsCommand.self, EvaluateCommand.self, RooflineCommand.self, TreeCommand.self,
+      BackupCommand.self, RestoreCommand.self, DefragCommand.self, ContainerCommand.self,
+      IndexCommand.self, ReadPathCommand.self, GenerateCommand.self,
+    ])
 }

@@ -66,6 +66,11 @@ struct KernelsCommand: ParsableCommand {
     GeneratedData.fill(buffer.bytes, seed: seed, compressible: compressible)
     kernels.compression(levels: quick ? [1] : [1, 3, 6, 9, 12], add)
 
+    if let path = report.plot {
+      var plot = Plot(title: "kernels on one core: \(machine.processor)")
+      plot.bars = measured.map { Plot.Bar($0) }
+      try plot.write(to: path)
+    }
     let ratios = Ratio.all(measured)
     if report.json {
       try Report.printJSON(

@@ -6,10 +6,20 @@ struct Measurement: Encodable {
   let name: String
   let unit: String
   let values: [Double]
+  /// The same if every thread had a core to itself: of the processor's time, not the wall's. Other
+  /// programs' turns do not count in it. Empty where it was not taken.
+  var processorValues: [Double] = []
   /// Of the work's result: equal hashes mean that the same was computed.
   let resultHash: String
 
-  var median: Double {
+  var median: Double { Measurement.median(of: values) }
+
+  /// Of the processor's time where that was taken.
+  var processorMedian: Double {
+    processorValues.isEmpty ? median : Measurement.median(of: processorValues)
+  }
+
+  static func median(of values: [Double]) -> Double {
     let sorted = values.sorted()
     guard !sorted.isEmpty else { return 0 }
     let middle = sorted.count / 2
@@ -23,7 +33,7 @@ struct Measurement: Encodable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case name, unit, values, resultHash, median, spread
+    case name, unit, values, processorValues, resultHash, median, spread, processorMedian
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -31,6 +41,8 @@ struct Measurement: Encodable {
     try container.encode(name, forKey: .name)
     try container.encode(unit, forKey: .unit)
     try container.encode(values, forKey: .values)
+    try container.encode(processorValues, forKey: .processorValues)
+    try container.encode(processorMedian, forKey: .processorMedian)
     try container.encode(resultHash, forKey: .resultHash)
     try container.encode(median, forKey: .median)
     try container.encode(spread, forKey: .spread)
@@ -45,15 +57,21 @@ enum Timing {
     /// This thread's processor time: for work on one core, so that other programs' turns don't
     /// count.
     case thread
+    /// The processor time of all threads of this process together.
+    case process
 
     func nanoseconds() -> UInt64 {
       switch self {
       case .wall: return Machine.monotonicNanoseconds()
-      case .thread:
-        var time = timespec()
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+      case .thread: return Clock.read(CLOCK_THREAD_CPUTIME_ID)
+      case .process: return Clock.read(CLOCK_PROCESS_CPUTIME_ID)
       }
+    }
+
+    private static func read(_ id: clockid_t) -> UInt64 {
+      var time = timespec()
+      clock_gettime(id, &time)
+      return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
   }
 
@@ -64,6 +82,46 @@ enum Timing {
     let start = clock.nanoseconds()
     let result = try work()
     return (Double(clock.nanoseconds() - start) / 1e9, result)
+  }
+
+  /// Seconds on the wall, seconds of the processor over all threads, and what `work` returns.
+  static func both<Result>(
+    _ work: () throws -> Result
+  ) rethrows -> (wall: Double, processor: Double, result: Result) {
+    let start = Clock.process.nanoseconds()
+    let (wall, result) = try seconds(.wall, work)
+    return (wall, Double(Clock.process.nanoseconds() - start) / 1e9, result)
+  }
+
+  /// `runs` repetitions of work on `threads` threads that returns how much it did, in units of
+  /// `scale`, and a hash. `before` prepares each and does not count.
+  static func throughput(
+    _ name: String, unit: String = "GB/s", scale: Double = 1e9, runs: Int, threads: Int,
+    before: () throws -> Void, _ work: () throws -> (amount: Int, hash: UInt64)
+  ) rethrows -> Measurement {
+    var values: [Double] = []
+    var processorValues: [Double] = []
+    var hash: UInt64 = 0
+    for _ in 0..<runs {
+      try before()
+      let (wall, processor, result) = try both(work)
+      let amount = Double(result.amount) / scale
+      values.append(amount / max(wall, 1e-9))
+      processorValues.append(amount * Double(threads) / max(processor, 1e-9))
+      hash = result.hash
+    }
+    return Measurement(
+      name: name, unit: unit, values: values, processorValues: processorValues,
+      resultHash: String(hash, radix: 16))
+  }
+
+  /// The same with nothing to prepare.
+  static func throughput(
+    _ name: String, unit: String = "GB/s", scale: Double = 1e9, runs: Int, threads: Int,
+    _ work: () throws -> (amount: Int, hash: UInt64)
+  ) rethrows -> Measurement {
+    try throughput(
+      name, unit: unit, scale: scale, runs: runs, threads: threads, before: {}, work)
   }
 
   /// GB/s of `runs` repetitions of work over `byteCount` bytes, each at least 50 ms long.

@@ -10,6 +10,9 @@ struct ReportOptions: ParsableArguments {
   @Option(help: ArgumentHelp("How often each measurement is repeated.", valueName: "n"))
   var runs = 5
 
+  @Option(help: ArgumentHelp("Draw the figures into this file.", valueName: "file.svg"))
+  var plot: String?
+
   func validate() throws {
     guard (1...1000).contains(runs) else { throw ValidationError("--runs is 1 to 1000") }
   }

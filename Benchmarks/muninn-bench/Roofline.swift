@@ -11,9 +11,10 @@ struct Roofline {
   let threads: Int
   let sampleBytes: Int
   let runs: Int
+  /// What each thread writes.
+  var writeBytes = 64 << 20
 
   private static let pieceSize = 64 << 10
-  private static let writeSize = 64 << 20
 
   func measure(_ progress: (String) -> Void) throws -> RooflineResult {
     let files = try SourceFiles.list(tree).filter { $0.size > 0 }
@@ -22,8 +23,8 @@ struct Roofline {
     progress("\(files.count) files, \(total >> 20) MiB")
 
     let (walk, entries) = try walking()
-    let cached = reading("read, page cache", files, total, dropping: false)
-    let disk = reading("read, disk", files, total, dropping: true)
+    let cached = reading("read, page cache", files, dropping: false)
+    let disk = reading("read, disk", files, dropping: true)
     progress("reading measured")
     let sample = loadSample(files)
     let kernels = try kernelStages(sample)
@@ -66,37 +67,33 @@ struct Roofline {
   /// Every thread walks the whole tree: their entries together, in a second. And the tree's
   /// entries.
   private func walking() throws -> (Measurement, entries: Int) {
-    var entries = try SourceFiles.walk(tree) { _, _ in }
-    let values = (0..<runs).map { _ in
-      let (seconds, count) = Timing.seconds {
-        let sum = Atomic<Int>(0)
-        WorkerThreads.run(count: threads, name: "walk") { _ in
-          let count = (try? SourceFiles.walk(tree) { _, _ in }) ?? 0
-          sum.add(count, ordering: .relaxed)
-        }
-        return sum.load(ordering: .relaxed)
+    let entries = try SourceFiles.walk(tree) { _, _ in }
+    let rate = Timing.throughput(
+      "walk and statx", unit: "entries/s", scale: 1, runs: runs, threads: threads
+    ) {
+      let sum = Atomic<Int>(0)
+      WorkerThreads.run(count: threads, name: "walk") { _ in
+        let count = (try? SourceFiles.walk(tree) { _, _ in }) ?? 0
+        sum.add(count, ordering: .relaxed)
       }
-      entries = count / threads
-      return Double(count) / seconds
+      let count = sum.load(ordering: .relaxed)
+      return (count, UInt64(count / threads))
     }
-    let rate = Measurement(
-      name: "walk and statx", unit: "entries/s", values: values, resultHash: "\(entries)")
     return (rate, entries)
   }
 
   /// All files once, dealt out to the threads one after the other.
   private func reading(
-    _ name: String, _ files: [SourceFiles.Entry], _ total: UInt64, dropping: Bool
+    _ name: String, _ files: [SourceFiles.Entry], dropping: Bool
   ) -> Measurement {
-    var readBytes = 0
     if !dropping { _ = readAll(files) }
-    let values = (0..<runs).map { _ in
-      if dropping { dropFromCache(files) }
-      let (seconds, bytes) = Timing.seconds { readAll(files) }
-      readBytes = bytes
-      return Double(bytes) / seconds / 1e9
-    }
-    return Measurement(name: name, unit: "GB/s", values: values, resultHash: "\(readBytes)")
+    return Timing.throughput(
+      name, runs: runs, threads: threads,
+      before: { if dropping { PageCache.drop(files.map(\.path)) } },
+      {
+        let bytes = readAll(files)
+        return (bytes, UInt64(bytes))
+      })
   }
 
   private func readAll(_ files: [SourceFiles.Entry]) -> Int {
@@ -108,36 +105,15 @@ struct Roofline {
       while true {
         let index = next.add(1, ordering: .relaxed).oldValue
         guard index < files.count else { break }
-        mine += read(files[index].path, into: buffer.bytes)
+        mine += FileReading.whole(files[index].path, into: buffer.bytes)
       }
       sum.add(mine, ordering: .relaxed)
     }
     return sum.load(ordering: .relaxed)
   }
 
-  private func read(_ path: String, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-    guard let file = try? FileCalls.openForReading(at: AT_FDCWD, path, path: path) else { return 0 }
-    var bytes = 0
-    while true {
-      let count = Glibc.read(file.descriptor, buffer.baseAddress, buffer.count)
-      guard count > 0 else { return bytes }
-      bytes += count
-    }
-  }
-
-  /// Asks the kernel to forget the files' pages; dirty ones must be on the disk for that.
-  private func dropFromCache(_ files: [SourceFiles.Entry]) {
-    for file in files {
-      let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
-      guard descriptor >= 0 else { continue }
-      fdatasync(descriptor)
-      posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
-      close(descriptor)
-    }
-  }
-
   /// The tree's first bytes, evenly over its files, for the kernels.
-  private func loadSample(_ files: [SourceFiles.Entry]) -> SharedBytes {
+  func loadSample(_ files: [SourceFiles.Entry]) -> SharedBytes {
     let sample = SharedBytes(capacity: sampleBytes)
     let step = max(1, files.count / 4000)
     var filled = 0
@@ -202,13 +178,13 @@ struct Roofline {
     _ body: @Sendable (UnsafeRawBufferPointer) -> UInt64
   ) -> Measurement {
     let part = sampleBytes / threads
-    return Timing.rates(name, byteCount: part * threads, runs: runs, clock: .wall) {
+    return Timing.throughput(name, runs: runs, threads: threads) {
       let sum = Atomic<UInt64>(0)
       WorkerThreads.run(count: threads, name: "kernel") { index in
         let mine = sample.storage.bytes[(index * part)..<((index + 1) * part)]
         sum.add(body(UnsafeRawBufferPointer(rebasing: mine)) & 0xFFFF_FFFF, ordering: .relaxed)
       }
-      return sum.load(ordering: .relaxed)
+      return (part * threads, sum.load(ordering: .relaxed))
     }
   }
 
@@ -229,27 +205,23 @@ struct Roofline {
     return stored
   }
 
-  /// Each thread writes a file of 64 MiB in pieces of 1 MiB and syncs it.
+  /// Each thread writes a file in pieces of 1 MiB and syncs it.
   private func writing() throws -> Measurement {
     let piece = SharedBytes(capacity: 1 << 20)
     GeneratedData.fill(piece.storage.bytes, seed: 9, compressible: 0)
     let failures = Atomic<Int>(0)
     let names = (0..<threads).map { "\(directory)/.muninn-bench-\(getpid())-\($0)" }
     defer { for name in names { unlink(name) } }
-    let values = (0..<runs).map { _ in
-      let (seconds, _) = Timing.seconds {
-        WorkerThreads.run(count: threads, name: "write") { index in
-          if !write(names[index], piece) { failures.add(1, ordering: .relaxed) }
-        }
+    let measured = Timing.throughput("write and sync", runs: runs, threads: threads) {
+      WorkerThreads.run(count: threads, name: "write") { index in
+        if !write(names[index], piece) { failures.add(1, ordering: .relaxed) }
       }
-      return Double(threads * Self.writeSize) / seconds / 1e9
+      return (threads * writeBytes, UInt64(threads * writeBytes))
     }
     guard failures.load(ordering: .relaxed) == 0 else {
       throw BenchError("\(directory) cannot be written to")
     }
-    return Measurement(
-      name: "write and sync", unit: "GB/s", values: values,
-      resultHash: "\(threads * Self.writeSize)")
+    return measured
   }
 
   private func write(_ name: String, _ piece: SharedBytes) -> Bool {
@@ -259,7 +231,7 @@ struct Roofline {
       let file = try? FileCalls.open(at: AT_FDCWD, name, flags: flags, mode: 0o600, path: name)
     else { return false }
     let bytes = UnsafeRawBufferPointer(piece.storage.bytes)
-    for _ in 0..<Self.writeSize / bytes.count {
+    for _ in 0..<writeBytes / bytes.count {
       guard (try? FileCalls.write(file.descriptor, bytes, path: name)) != nil else { return false }
     }
     return (try? FileCalls.sync(file.descriptor, path: name)) != nil

@@ -42,6 +42,11 @@ struct RooflineCommand: ParsableCommand {
       tree: tree, directory: directory, threads: threads, sampleBytes: sample << 20,
       runs: report.runs)
     let result = try roofline.measure { line in if !report.json { Report.print(line) } }
+    if let path = report.plot {
+      var plot = Plot(title: "primitives on \(threads) threads: \(machine.processor)")
+      plot.bars = ([result.entriesPerSecond] + result.stages).map { Plot.Bar($0) }
+      try plot.write(to: path)
+    }
     if report.json {
       try Report.printJSON(
         RooflineReport(machine: machine, command: Report.commandLine, result: result))

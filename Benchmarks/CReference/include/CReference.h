@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reading.h"
+
 /// Length in bytes of the chunk that begins at data[0], as FastCDC cuts it (Xia et al., USENIX ATC
 /// 2016): a 64-bit gear hash that starts anew in each chunk behind `minimum`, normalised at level
 /// 2. The masks are the hash's highest bits, where a gear hash is best. `average` decides the
