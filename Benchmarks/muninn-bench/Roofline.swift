@@ -112,32 +112,56 @@ struct Roofline {
     return sum.load(ordering: .relaxed)
   }
 
-  /// The tree's first bytes, evenly over its files, for the kernels.
+  /// Pieces of 1 MiB, evenly spread over the bytes of all files in their order, for the kernels.
   func loadSample(_ files: [SourceFiles.Entry]) -> SharedBytes {
     let sample = SharedBytes(capacity: sampleBytes)
-    let step = max(1, files.count / 4000)
-    var filled = 0
-    var index = 0
-    while index < files.count, filled < sampleBytes {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: sample.storage.bytes[filled...])
-      let room = UnsafeMutableRawBufferPointer(rebasing: rest.prefix(16 << 20))
-      filled += firstBytes(of: files[index].path, into: room)
-      index += step
-    }
-    // A small tree is repeated to the sample's size.
-    let loaded = max(filled, 1)
-    while filled < sampleBytes {
-      let count = min(loaded, sampleBytes - filled)
-      UnsafeMutableRawBufferPointer(rebasing: sample.storage.bytes[filled..<filled + count])
-        .copyMemory(from: UnsafeRawBufferPointer(rebasing: sample.storage.bytes[..<count]))
-      filled += count
+    let total = files.reduce(0) { $0 + $1.size }
+    let pieceSize = min(max(sampleBytes, 1), 1 << 20)
+    let pieceCount = (sampleBytes + pieceSize - 1) / pieceSize
+    var file = 0
+    var fileStart: UInt64 = 0
+    for piece in 0..<pieceCount {
+      let position = total / UInt64(pieceCount) * UInt64(piece)
+      while file + 1 < files.count, fileStart + files[file].size <= position {
+        fileStart += files[file].size
+        file += 1
+      }
+      let start = piece * pieceSize
+      let target = sample.storage.bytes[start..<min(start + pieceSize, sampleBytes)]
+      fill(
+        UnsafeMutableRawBufferPointer(rebasing: target), from: files, file,
+        offset: position - fileStart)
     }
     return sample
   }
 
-  private func firstBytes(of path: String, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+  /// Fills a piece from a place in a file on, and from the files behind it.
+  private func fill(
+    _ piece: UnsafeMutableRawBufferPointer, from files: [SourceFiles.Entry], _ first: Int,
+    offset: UInt64
+  ) {
+    var filled = 0
+    var offset = offset
+    var index = first
+    // Files that have become unreadable give nothing: stop when a whole round did not.
+    var idle = 0
+    while filled < piece.count, idle < files.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: piece[filled...])
+      let count = bytes(of: files[index % files.count].path, at: offset, into: rest)
+      filled += count
+      idle = count > 0 ? 0 : idle + 1
+      offset = 0
+      index += 1
+    }
+    UnsafeMutableRawBufferPointer(rebasing: piece[filled...]).initializeMemory(
+      as: UInt8.self, repeating: 0)
+  }
+
+  private func bytes(
+    of path: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) -> Int {
     guard let file = try? FileCalls.openForReading(at: AT_FDCWD, path, path: path) else { return 0 }
-    return (try? FileCalls.read(file.descriptor, into: buffer, path: path)) ?? 0
+    return (try? FileCalls.read(file.descriptor, at: offset, into: buffer, path: path)) ?? 0
   }
 
   private func kernelStages(_ sample: SharedBytes) throws -> [Measurement] {
