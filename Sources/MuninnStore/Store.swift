@@ -105,7 +105,8 @@ package func randomIdentifier() -> Identifier {
 
 /// The chunk sizes of a repository, in bytes, from their average.
 struct ChunkSizes {
-  static let defaultAverage: UInt32 = 64 << 10
+  /// The smallest whose filters leave room in 8 GiB at 100 TiB of unique data; Benchmarks/RESULTS.md.
+  static let defaultAverage: UInt32 = 32 << 10
 
   let minimum: UInt32
   let average: UInt32
