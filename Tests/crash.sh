@@ -5,7 +5,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/prelude.sh"
 case ${1:-} in
   short) least=25000000 fresh=12 ;;
-  *) least=400000000 fresh=200 ;;
+  *) least=150000000 fresh=100 ;;
 esac
 kills=10
 tree=$scratch/tree repository=$scratch/repository
