@@ -15,13 +15,17 @@ public let muninnVersion = "0.1.0"
 public final class Repository: Sendable {
   /// The absolute path of the repository.
   public let location: String
+  /// Journal records that could not be read when the repository was opened. What the others say can
+  /// be listed and restored; nothing can be backed up until they are repaired.
+  public let damage: [PathProblem]
   let store: Store
   let state: LocalState
 
-  init(location: String, store: Store, state: LocalState) {
+  init(location: String, store: Store, state: LocalState, damage: [PathProblem] = []) {
     self.location = location
     self.store = store
     self.state = state
+    self.damage = damage
   }
 
   /// Makes a repository at `location`, a directory that is absent or empty.
@@ -61,11 +65,14 @@ public final class Repository: Sendable {
             .notARepository, "\(location) is not there: make a repository with init first")
         }
         let store = try Store.open(in: storage)
-        let repository = Repository(
-          location: storage.location, store: store,
-          state: LocalState(directory: options.stateDirectory))
-        _ = try repository.readJournal()
-        return repository
+        let state = LocalState(directory: options.stateDirectory)
+        let journal = try store.loadJournal()
+        try state.notice(journal, of: store.header.repository)
+        return Repository(
+          location: storage.location, store: store, state: state,
+          damage: journal.problems.map {
+            PathProblem(path: $0.object ?? "journal", message: $0.message)
+          })
       })
     }
   }

@@ -8,8 +8,13 @@ struct RepositoryArgument: ParsableArguments {
 
   var location: String { Paths.absolute(repository) }
 
+  /// Opens it, and says on standard error what of its journal cannot be read.
   func open() async throws -> Repository {
-    try await Repository.open(at: location)
+    let repository = try await Repository.open(at: location)
+    for problem in repository.damage {
+      Terminal.complain("\(Terminal.safe(problem.path)): \(Terminal.safe(problem.message))")
+    }
+    return repository
   }
 }
 

@@ -12,10 +12,19 @@ struct SnapshotsCommand: AsyncParsableCommand {
   private struct Report: Encodable { let snapshots: [Snapshot] }
 
   func run() async throws {
-    let snapshots = try await Interruption.cancelling { [target] in
-      try await target.open().snapshots()
+    let (snapshots, isDamaged) = try await Interruption.cancelling { [target] in
+      let repository = try await target.open()
+      return (try await repository.snapshots(), !repository.damage.isEmpty)
     }
-    if report.isJSON { return try JSONOutput.print(Report(snapshots: snapshots)) }
+    if report.isJSON {
+      try JSONOutput.print(Report(snapshots: snapshots))
+    } else {
+      show(snapshots)
+    }
+    if isDamaged { throw ExitStatus.damaged }
+  }
+
+  private func show(_ snapshots: [Snapshot]) {
     var table = Table([
       ("ID", .left), ("TIME", .left), ("HOST", .left), ("PATHS", .left), ("KIND", .left),
       ("FILES", .right), ("SIZE", .right), ("STORED", .right), ("TAGS", .left),
