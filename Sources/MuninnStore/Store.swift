@@ -105,7 +105,7 @@ package func randomIdentifier() -> Identifier {
 
 /// The chunk sizes of a repository, in bytes, from their average.
 struct ChunkSizes {
-  /// The smallest whose filters leave room in 8 GiB at 100 TiB of unique data; Benchmarks/RESULTS.md.
+  /// The smallest whose filters leave room in 8 GiB at 100 TiB of unique data: see RESULTS.md.
   static let defaultAverage: UInt32 = 32 << 10
 
   let minimum: UInt32
