@@ -3,7 +3,7 @@ SWIFT ?= swift
 # More options for every build, such as BUILD_FLAGS="-j 2".
 BUILD_FLAGS ?=
 
-.PHONY: build test lint demo bench docs packages clean
+.PHONY: build test lint demo bench fuzz docs packages clean
 .NOTPARALLEL:
 
 build: packages
@@ -24,6 +24,11 @@ bench: packages
 	$(SWIFT) build -c release --product muninn-bench $(BUILD_FLAGS)
 	"$$($(SWIFT) build -c release --show-bin-path)/muninn-bench" $(BENCH)
 
+# libFuzzer over the kernels and every reader of the format, so many minutes each.
+MINUTES ?= 2
+fuzz: packages
+	MINUTES=$(MINUTES) BUILD_FLAGS="$(BUILD_FLAGS)" bash Tests/Fuzz/run.sh
+
 docs: packages
 	MUNINN_DOCS=1 $(SWIFT) package --scratch-path .build-docs generate-documentation \
 		--target Muninn --warnings-as-errors
@@ -32,4 +37,4 @@ packages:
 	bash Tests/packages.sh build
 
 clean:
-	rm -rf .build .build-docs
+	rm -rf .build .build-docs .build-fuzz
