@@ -10,6 +10,7 @@ package struct EntryPageWriter: Sendable {
   package private(set) var entryCount = 0
   package private(set) var byteCount: UInt64 = 0
   package private(set) var firstKey: [UInt8] = []
+  private var pathByteCount = 0
 
   package init() {}
 
@@ -20,7 +21,10 @@ package struct EntryPageWriter: Sendable {
     previous = entry.path
     entryCount += 1
     byteCount &+= entry.size
-    return isPageEnd(key: entry.path, pageByteCount: body.count)
+    pathByteCount += entry.path.count
+    if case .later(let first) = entry.hardLink { pathByteCount += first.count }
+    return pathByteCount >= FormatLimit.pathBytesPerPage / 4
+      || isPageEnd(key: entry.path, pageByteCount: body.count)
   }
 
   /// The page's bytes; the writer is empty afterwards.
@@ -32,7 +36,15 @@ package struct EntryPageWriter: Sendable {
     entryCount = 0
     byteCount = 0
     firstKey = []
+    pathByteCount = 0
     return page
+  }
+}
+
+/// Throws where a page's paths are together over their limit.
+func checkPathBytes(_ count: Int) throws(FormatError) {
+  guard count <= FormatLimit.pathBytesPerPage else {
+    throw FormatError(.invalidValue, "a page with \(count) bytes of paths")
   }
 }
 
@@ -50,11 +62,15 @@ package enum EntryPage {
     let head = try PageHead(&reader, level: 0)
     var entries: [ManifestEntry] = []
     entries.reserveCapacity(head.entryCount)
+    var pathByteCount = 0
     for index in 0..<head.entryCount {
       let entry = try reader.entry(after: entries.last?.path ?? [], head: head)
       guard index == 0 || pathPrecedes(entries[index - 1].path, entry.path) else {
         throw FormatError(.invalidValue, "a page whose paths are out of order")
       }
+      pathByteCount += entry.path.count
+      if case .later(let first) = entry.hardLink { pathByteCount += first.count }
+      try checkPathBytes(pathByteCount)
       entries.append(entry)
     }
     try reader.expectEnd()

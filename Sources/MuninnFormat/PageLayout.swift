@@ -172,8 +172,11 @@ package enum ReferencePage {
     var references: [PageReference] = []
     references.reserveCapacity(head.entryCount)
     var previous: [UInt8] = []
+    var pathByteCount = 0
     for _ in 0..<head.entryCount {
       let key = try reader.key(after: previous)
+      pathByteCount += key.count
+      try checkPathBytes(pathByteCount)
       guard references.isEmpty || comparePaths(previous, key) <= 0 else {
         throw FormatError(.invalidValue, "a page whose keys are out of order")
       }

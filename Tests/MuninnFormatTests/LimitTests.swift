@@ -178,6 +178,21 @@ import Testing
     }
   }
 
+  /// Shared prefixes make a page of a few kilobytes name any number of bytes of paths.
+  @Test func pathsThatSharedPrefixesBlowUp() {
+    let long = [UInt8](repeating: 0x61, count: FormatLimit.pathByteCount - 1)
+    var writer = EntryPageWriter()
+    var hasEnded = false
+    for last in 0..<UInt8(80) {
+      let isEnd = writer.append(ManifestEntry(path: long + [last + 1], kind: .fifo))
+      hasEnded = hasEnded || isEnd
+    }
+    #expect(hasEnded, "the writer ends a page long before its reader's limit")
+    refuses(writer.finish(), "80 MiB of paths", code: .invalidValue) { (raw) throws(FormatError) in
+      _ = try EntryPage.decode(raw)
+    }
+  }
+
   @Test func directoriesThatAreNotSound() {
     func changed(_ change: (inout ContainerDirectory) -> Void) -> [UInt8] {
       var directory = Sample.directory
