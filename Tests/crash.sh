@@ -4,7 +4,7 @@
 # usage: crash.sh [short]    MUNINN=binary; see prelude.sh
 . "$(dirname "${BASH_SOURCE[0]}")/prelude.sh"
 case ${1:-} in
-  short) least=25000000 fresh=12 ;;
+  short) least=6000000 fresh=12 ;;
   *) least=150000000 fresh=100 ;;
 esac
 kills=10
@@ -18,10 +18,13 @@ add_fresh_content() {
   head -c $((fresh * 900000)) /dev/urandom >"$round/large"
   head -c $((fresh * 100000)) /dev/urandom | split -a 4 -b 7000 - "$round/small-"
 }
+copy_tree() { # the quick check of --link-dest has to see nanoseconds
+  rsync -aHAX --modify-window=-1 "$@"
+}
 keep_reference() { # the tree as it is now; unchanged files are shared between references
   local before=()
   [[ $1 == 0 ]] || before=(--link-dest="$scratch/reference-$(($1 - 1))")
-  rsync -aHAX "${before[@]}" "$tree/" "$scratch/reference-$1/"
+  copy_tree "${before[@]}" "$tree/" "$scratch/reference-$1/"
 }
 back_up() {
   local code start
@@ -35,7 +38,8 @@ back_up() {
 add_fresh_content 0
 back_up 'the first backup'
 keep_reference 0
-snapshots=("$(newest_snapshot "$repository")")
+newest=$(newest_snapshot "$repository")
+snapshots=("$newest")
 
 for ((round = 1; round <= kills; round++)); do
   add_fresh_content "$round"
@@ -52,9 +56,10 @@ for ((round = 1; round <= kills; round++)); do
     [[ $code == 0 ]] || fail "backup ended with $code: $(tail -5 "$scratch/log")"
     [[ $attempt -lt 8 ]] || fail "round $round: every backup ended before it could be killed"
     moment=$((moment * 4 / 5))
-    snapshots[round - 1]=$(newest_snapshot "$repository")
+    newest=$(newest_snapshot "$repository")
+    snapshots[round - 1]=$newest
     rm -rf "$scratch/reference-$((round - 1))"
-    rsync -aHAX "$tree/" "$scratch/reference-$((round - 1))/"
+    copy_tree "$tree/" "$scratch/reference-$((round - 1))/"
     add_fresh_content "$round"
   done
 
@@ -66,7 +71,8 @@ for ((round = 1; round <= kills; round++)); do
   restores_to "$repository" "${snapshots[round - 1]}" "$scratch/reference-$((round - 1))"
   back_up "the backup after kill $round"
   keep_reference "$round"
-  snapshots+=("$(newest_snapshot "$repository")")
+  newest=$(newest_snapshot "$repository")
+  snapshots+=("$newest")
   echo "kill $round after $moment ms: clean, earlier snapshots restore, the next backup took $duration ms"
 done
 

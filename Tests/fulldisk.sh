@@ -59,7 +59,8 @@ on_a_disk() {
   [[ $code == 0 ]] || fail "backup after making room ended with $code: $(tail -5 "$scratch/log")"
   must_be_clean "$repository"
   restores_to "$repository" "$first" "$scratch/first"
-  restores_to "$repository" "$(newest_snapshot "$repository")" "$scratch/second"
+  newest=$(newest_snapshot "$repository")
+  restores_to "$repository" "$newest" "$scratch/second"
   umount "$disk"
   echo "full disk ($name): said so with exit code 1, nothing lost, the next backup succeeds with room"
 }

@@ -33,10 +33,11 @@ copy_of_usr() {
   (cd /usr && cp -a --parents "${subtrees[@]}" "$1/") || [[ $(id -u) != 0 ]]
 }
 
-# same_tree A B: nothing that rsync could see differs: bytes, metadata, hard links, ACLs, xattrs.
+# same_tree A B: nothing that rsync could see differs: bytes, metadata with nanoseconds, hard links,
+# ACLs, xattrs.
 same_tree() {
   local difference
-  difference=$(rsync -aHAXn --checksum --delete --itemize-changes "$1/" "$2/")
+  difference=$(rsync -aHAXn --modify-window=-1 --checksum --delete --itemize-changes "$1/" "$2/")
   [[ -z $difference ]] || fail "$2 differs from $1:
 $(head -20 <<<"$difference")"
 }

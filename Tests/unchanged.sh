@@ -44,5 +44,6 @@ seen=$(wc -l <"$scratch/opened")
 opened_files "$muninn" backup "$repository" "$tree"
 [[ ! -s $scratch/opened ]] || fail "opened: $(head -5 "$scratch/opened")"
 [[ $directories -gt 0 ]] || fail 'no directory opened: the trace is blind'
-restores_to "$repository" "$(newest_snapshot "$repository")" "$tree"
+newest=$(newest_snapshot "$repository")
+restores_to "$repository" "$newest" "$tree"
 echo "unchanged tree of $files files: no file opened, $directories directories read"
