@@ -26,8 +26,8 @@ package enum FormatLimit {
   package static let extentsPerEntry = 64
   /// Chunks of container ids in an entry; the writer puts 65,536 into each.
   package static let containerListsPerEntry = 4096
-  /// Bytes of all paths of a page together, each in full: shared prefixes would let a small page ask
-  /// for any amount of memory. The writer ends a page at a quarter of it.
+  /// Bytes of all paths of a page together, each in full: shared prefixes would let a small page
+  /// ask for any amount of memory. The writer ends a page at a quarter of it.
   package static let pathBytesPerPage = 64 << 20
   package static let entriesPerPage = 1 << 20
   /// Levels of a manifest's or a file's tree of pages.
