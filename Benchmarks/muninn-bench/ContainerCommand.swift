@@ -20,7 +20,7 @@ struct ContainerCommand: ParsableCommand {
   var size = 16.0
 
   @Option(help: ArgumentHelp("Average chunk size in KiB, a power of two.", valueName: "kib"))
-  var average = 64
+  var average = 32
 
   @Option(help: "Threads; default: one a core.")
   var threads = Machine.coreCount

@@ -34,7 +34,7 @@ struct EndToEndMeasurement {
     for result in results {
       var heading =
         "\n### \(result.name): \(result.entries) entries, "
-        + "\(Figure.fixed(Double(result.bytes) / 1e6, 1)) MB"
+        + "\(Figure.fixed(Double(result.dataBytes) / 1e6, 1)) MB of data"
       if result.bytesStored > 0 {
         heading +=
           ", \(Figure.fixed(Double(result.bytesNew) / 1e6, 1)) MB new, "
@@ -63,13 +63,14 @@ struct EndToEndMeasurement {
   private func measurePrimitives(_ say: (String) -> Void) throws -> Primitives {
     let roofline = Roofline(
       tree: endToEnd.source, directory: endToEnd.scratch.path, threads: endToEnd.threads,
-      sampleBytes: sampleBytes, runs: report.runs, writeBytes: min(64 << 20, sampleBytes))
+      sampleBytes: sampleBytes, runs: report.runs, writeBytes: min(64 << 20, sampleBytes),
+      readsDisk: endToEnd.isCold)
     let backup = try roofline.measure(say)
     let files = try SourceFiles.list(endToEnd.source).filter { $0.size > 0 }
     let restore = try RestorePrimitives(
       repository: endToEnd.repositoryPath, source: endToEnd.source, scratch: endToEnd.scratch,
-      threads: endToEnd.threads, runs: report.runs
-    ).measure(sample: roofline.loadSample(files))
+      threads: endToEnd.threads, runs: report.runs, readsDisk: endToEnd.isCold
+    ).measure(sample: TreeSample.load(files, byteCount: sampleBytes))
     say("restore's primitives measured")
     return Primitives(backup: backup, restore: restore)
   }
@@ -84,20 +85,19 @@ struct EndToEndMeasurement {
     case .firstBackup, .unchangedBackup, .changedBackup, nil:
       stages.append(StageShare(machine.backup.entriesPerSecond, amount: result.entries))
       add("read, page cache", result.bytesRead)
-      if endToEnd.isCold { add("read, disk", result.bytesRead, isDisk: true) }
+      add("read, disk", result.bytesRead, isDisk: true)
       for name in ["chunk", "fingerprint", "tag"] { add(name, result.bytesRead) }
       add("compress", result.bytesNew)
       add("write and sync", result.bytesStored, isDisk: true)
     case .restore, .defragmentingRestore, .check:
       stages.append(StageShare(machine.restore.readCached, amount: result.bytesRead))
-      if endToEnd.isCold {
-        stages.append(
-          StageShare(machine.restore.readDisk, amount: result.bytesRead, isDisk: true))
+      if let disk = machine.restore.readDisk {
+        stages.append(StageShare(disk, amount: result.bytesRead, isDisk: true))
       }
-      stages.append(StageShare(machine.restore.decompress, amount: result.bytes))
-      for name in ["fingerprint", "tag"] { add(name, result.bytes) }
+      stages.append(StageShare(machine.restore.decompress, amount: result.dataBytes))
+      for name in ["fingerprint", "tag"] { add(name, result.dataBytes) }
       if result.name != EndToEnd.Operation.check.rawValue {
-        stages.append(StageShare(machine.restore.create, amount: result.bytes))
+        stages.append(StageShare(machine.restore.create, amount: result.dataBytes))
       }
     }
     return Breakdown(result, threads: endToEnd.threads, stages: stages)

@@ -7,8 +7,8 @@ struct IndexCommand: ParsableCommand {
     abstract: "Insert invented fingerprints, commit, open again, and look them up.",
     discussion: """
       The chunks have one byte each, so that containers cost little: what is measured is the table \
-      of a session, the segments, and the containers' directories. With N chunks of 64 KiB a \
-      repository holds N x 64 KiB unique data.
+      of a session, the segments, and the containers' directories. With N chunks of 32 KiB a \
+      repository holds N x 32 KiB unique data.
       """)
 
   @OptionGroup var report: ReportOptions

@@ -22,6 +22,8 @@ struct OperationResult: Encodable {
   var entries: UInt64 = 0
   /// Content bytes of the tree.
   var bytes: UInt64 = 0
+  /// The same without holes.
+  var dataBytes: UInt64 = 0
   /// Content bytes that were read, that were new, and bytes that the repository grew by.
   var bytesRead: UInt64 = 0
   var bytesNew: UInt64 = 0
@@ -43,7 +45,7 @@ struct OperationResult: Encodable {
   var peakResidentBytes: UInt64 { runs.map(\.peakResidentBytes).max() ?? 0 }
   var otherCores: Double { Measurement.median(of: runs.map(\.otherCores)) }
 
-  var megabytesPerSecond: Double { Double(bytes) / 1e6 / max(wall.median, 1e-9) }
+  var megabytesPerSecond: Double { Double(dataBytes) / 1e6 / max(wall.median, 1e-9) }
 
   static func table(_ results: [OperationResult]) -> String {
     var table = TextTable([

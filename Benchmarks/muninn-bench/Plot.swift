@@ -164,7 +164,8 @@ extension Plot.Bar {
 
   /// MB/s of an operation beside its bound.
   init(_ result: OperationResult) {
-    let bound = result.breakdown.map { Double(result.bytes) / 1e6 / max($0.bound.seconds, 1e-9) }
+    let megabytes = Double(result.dataBytes) / 1e6
+    let bound = result.breakdown.map { megabytes / max($0.bound.seconds, 1e-9) }
     self.init(name: result.name, value: result.megabytesPerSecond, unit: "MB/s", bound: bound)
   }
 }

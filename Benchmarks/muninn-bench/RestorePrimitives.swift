@@ -11,23 +11,25 @@ struct RestorePrimitives {
   let scratch: Scratch
   let threads: Int
   let runs: Int
-  /// Files are made up to this many bytes; a larger tree is taken for alike.
-  var createdBytes: UInt64 = 2 << 30
+  /// Whether the repository is read from the disk too.
+  var readsDisk = true
+  /// Of a larger tree only every so manieth file is made, so that it comes to about this.
+  var createdBytes: UInt64 = 512 << 20
 
   struct Result {
     let readCached: Measurement
-    let readDisk: Measurement
+    let readDisk: Measurement?
     let decompress: Measurement
     /// In content bytes of the tree, so that small files make it slow.
     let create: Measurement
-    var all: [Measurement] { [readCached, readDisk, decompress, create] }
+    var all: [Measurement] { [readCached, readDisk, decompress, create].compactMap { $0 } }
   }
 
   func measure(sample: SharedBytes) throws -> Result {
     let objects = try SourceFiles.list(repository + "/containers")
     return Result(
       readCached: reading("read repository, page cache", objects, dropping: false),
-      readDisk: reading("read repository, disk", objects, dropping: true),
+      readDisk: readsDisk ? reading("read repository, disk", objects, dropping: true) : nil,
       decompress: decompressing(sample),
       create: try creating())
   }
@@ -135,12 +137,17 @@ struct RestorePrimitives {
 
   private func plannedFiles() throws -> Plan {
     var plan = Plan()
+    let all = try SourceFiles.list(source).reduce(UInt64(0)) { $0 + $1.size }
+    let step = Int(all / createdBytes) + 1
+    var number = 0
     try SourceFiles.walk(source) { path, status in
       let below = path == source ? "/file" : String(path.dropFirst(source.count))
       if status.kind == .directory { plan.directories.append(below) }
-      guard status.kind == .file, plan.byteCount < createdBytes else { return }
+      guard status.kind == .file else { return }
+      number += 1
+      guard (number - 1) % step == 0 else { return }
       // Holes stay holes.
-      let size = min(status.size, status.blocks512 * 512, createdBytes - plan.byteCount)
+      let size = min(status.size, status.blocks512 * 512, createdBytes)
       plan.files.append(SourceFiles.Entry(path: below, size: size))
       plan.byteCount += size
     }

@@ -13,8 +13,11 @@ struct Roofline {
   let runs: Int
   /// What each thread writes.
   var writeBytes = 64 << 20
+  /// Whether the tree is read from the disk too, which takes it out of the cache for a while.
+  var readsDisk = true
 
-  private static let pieceSize = 64 << 10
+  /// The default average of a repository's chunks.
+  private static let averageChunkBytes = 32 << 10
 
   func measure(_ progress: (String) -> Void) throws -> RooflineResult {
     let files = try SourceFiles.list(tree).filter { $0.size > 0 }
@@ -24,10 +27,12 @@ struct Roofline {
 
     let (walk, entries) = try walking()
     let cached = reading("read, page cache", files, dropping: false)
-    let disk = reading("read, disk", files, dropping: true)
+    let disk = readsDisk ? reading("read, disk", files, dropping: true) : nil
     progress("reading measured")
-    let sample = loadSample(files)
-    let kernels = try kernelStages(sample)
+    let sample = TreeSample.load(files, byteCount: sampleBytes)
+    // A small file is one chunk, and each call of a kernel costs something.
+    let pieceBytes = min(Self.averageChunkBytes, max(512, Int(total) / files.count))
+    let kernels = try kernelStages(sample, pieceBytes: pieceBytes)
     let stored = compressedShare(sample)
     progress("kernels measured")
     let write = try writing()
@@ -40,7 +45,7 @@ struct Roofline {
   /// it.
   private func result(
     counts: (files: Int, entries: Int, bytes: UInt64), walk: Measurement,
-    read: (cached: Measurement, disk: Measurement),
+    read: (cached: Measurement, disk: Measurement?),
     kernels: [Measurement], stored: Double, write: Measurement
   ) -> RooflineResult {
     func time(_ measurement: Measurement, _ bytes: Double) -> Double {
@@ -50,7 +55,8 @@ struct Roofline {
     let walkTime = Double(counts.entries) / max(walk.median, 1e-9)
     var seconds = [RooflineResult.StageTime(name: walk.name, seconds: walkTime)]
     var processor = walkTime + time(read.cached, bytes)
-    for stage in [read.cached, read.disk] + kernels {
+    let readings = [read.cached, read.disk].compactMap { $0 }
+    for stage in readings + kernels {
       seconds.append(.init(name: stage.name, seconds: time(stage, bytes)))
     }
     for stage in kernels { processor += time(stage, bytes) }
@@ -60,7 +66,7 @@ struct Roofline {
     let bound = bounds.max { $0.1 < $1.1 } ?? ("the processor", processor)
     return RooflineResult(
       files: counts.files, byteCount: counts.bytes, threads: threads, entriesPerSecond: walk,
-      stages: [read.cached, read.disk] + kernels + [write], storedShare: stored,
+      stages: readings + kernels + [write], storedShare: stored,
       seconds: seconds, boundSeconds: bound.1, boundBy: bound.0)
   }
 
@@ -112,60 +118,10 @@ struct Roofline {
     return sum.load(ordering: .relaxed)
   }
 
-  /// Pieces of 1 MiB, evenly spread over the bytes of all files in their order, for the kernels.
-  func loadSample(_ files: [SourceFiles.Entry]) -> SharedBytes {
-    let sample = SharedBytes(capacity: sampleBytes)
-    let total = files.reduce(0) { $0 + $1.size }
-    let pieceSize = min(max(sampleBytes, 1), 1 << 20)
-    let pieceCount = (sampleBytes + pieceSize - 1) / pieceSize
-    var file = 0
-    var fileStart: UInt64 = 0
-    for piece in 0..<pieceCount {
-      let position = total / UInt64(pieceCount) * UInt64(piece)
-      while file + 1 < files.count, fileStart + files[file].size <= position {
-        fileStart += files[file].size
-        file += 1
-      }
-      let start = piece * pieceSize
-      let target = sample.storage.bytes[start..<min(start + pieceSize, sampleBytes)]
-      fill(
-        UnsafeMutableRawBufferPointer(rebasing: target), from: files, file,
-        offset: position - fileStart)
-    }
-    return sample
-  }
-
-  /// Fills a piece from a place in a file on, and from the files behind it.
-  private func fill(
-    _ piece: UnsafeMutableRawBufferPointer, from files: [SourceFiles.Entry], _ first: Int,
-    offset: UInt64
-  ) {
-    var filled = 0
-    var offset = offset
-    var index = first
-    // Files that have become unreadable give nothing: stop when a whole round did not.
-    var idle = 0
-    while filled < piece.count, idle < files.count {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: piece[filled...])
-      let count = bytes(of: files[index % files.count].path, at: offset, into: rest)
-      filled += count
-      idle = count > 0 ? 0 : idle + 1
-      offset = 0
-      index += 1
-    }
-    UnsafeMutableRawBufferPointer(rebasing: piece[filled...]).initializeMemory(
-      as: UInt8.self, repeating: 0)
-  }
-
-  private func bytes(
-    of path: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
-  ) -> Int {
-    guard let file = try? FileCalls.openForReading(at: AT_FDCWD, path, path: path) else { return 0 }
-    return (try? FileCalls.read(file.descriptor, at: offset, into: buffer, path: path)) ?? 0
-  }
-
-  private func kernelStages(_ sample: SharedBytes) throws -> [Measurement] {
-    let sizes = mn_chunk_sizes(minimum: 16 << 10, average: 64 << 10, maximum: 256 << 10)
+  private func kernelStages(_ sample: SharedBytes, pieceBytes: Int) throws -> [Measurement] {
+    let sizes = mn_chunk_sizes(
+      minimum: UInt32(Self.averageChunkBytes / 4), average: UInt32(Self.averageChunkBytes),
+      maximum: UInt32(Self.averageChunkBytes * 4))
     let identifying = try Identifying(
       secret: [UInt8](repeating: 0x5A, count: Int(MN_SECRET_SIZE)),
       tagKey: [UInt8](repeating: 0xA5, count: 32))
@@ -182,14 +138,14 @@ struct Roofline {
       },
       onAll("fingerprint", sample) { part in
         var hash: UInt64 = 0
-        Blocks.each(of: part, size: Self.pieceSize) {
+        Blocks.each(of: part, size: pieceBytes) {
           hash ^= identifying.fingerprint(of: $0).low
         }
         return hash
       },
       onAll("tag", sample) { part in
         var hash: UInt64 = 0
-        Blocks.each(of: part, size: Self.pieceSize) { hash ^= identifying.tag(of: $0).low }
+        Blocks.each(of: part, size: pieceBytes) { hash ^= identifying.tag(of: $0).low }
         return hash
       },
       onAll("compress", sample) { UInt64(Self.compressedBytes($0)) },
@@ -260,12 +216,4 @@ struct Roofline {
     }
     return (try? FileCalls.sync(file.descriptor, path: name)) != nil
   }
-}
-
-/// Memory that several threads read: it is filled before they start and does not change while they
-/// run.
-final class SharedBytes: Sendable {
-  let storage: Buffer
-
-  init(capacity: Int) { storage = Buffer(capacity: capacity) }
 }
