@@ -25,9 +25,10 @@ struct EndToEnd {
   var change: ((_ isChanged: Bool) throws -> Void)?
 
   var repositoryPath: String { scratch.file("repository") }
-  private var targetPath: String { scratch.file("restored") }
 
-  /// Leaves the last repository behind for measurements on it.
+  /// Leaves the last repository behind for measurements on it, and the restored trees: ext4 looks at
+  /// each inode that was freed in the last minutes before it makes a new one, so that a restore
+  /// after a large removal would measure that.
   func measure(_ progress: (String) -> Void) async throws -> [OperationResult] {
     var results = operations.map { OperationResult($0.rawValue) }
     let hash = try ContentHash.of(source, threads: threads)
@@ -87,7 +88,9 @@ struct EndToEnd {
   private func restore(
     _ repository: Repository, defragment: Bool, into result: inout OperationResult
   ) async throws {
-    var request = RestoreRequest(snapshot: .latest(), target: targetPath)
+    let name = defragment ? "defragmented" : "restored"
+    let target = scratch.file("\(name)-\(result.runs.count)")
+    var request = RestoreRequest(snapshot: .latest(), target: target)
     request.threads = threads
     request.defragment = defragment
     let (run, report) = try await watched { try await repository.restore(request, progress: $0) }
@@ -99,13 +102,12 @@ struct EndToEnd {
     result.files = report.files
     result.bytes = report.bytes
     result.bytesRead = report.containerBytesRead
-    result.extents = try extents(of: targetPath)
-    let restored = try ContentHash.of(targetPath, threads: threads)
+    result.extents = try extents(of: target)
+    let restored = try ContentHash.of(target, threads: threads)
     guard restored == result.resultHash || change != nil else {
       throw BenchError("the restored tree is \(restored), the source was \(result.resultHash)")
     }
     result.resultHash = restored
-    Scratch.remove(targetPath)
   }
 
   private func check(

@@ -101,28 +101,28 @@ struct RestorePrimitives {
     let plan = try plannedFiles()
     let piece = SharedBytes(capacity: 1 << 20)
     GeneratedData.fill(piece.storage.bytes, seed: 11, compressible: 0)
-    let target = scratch.file("created")
+    var target = ""
     let failures = Atomic<Int>(0)
     let measured = try Timing.throughput(
       "create and write files", runs: runs, threads: threads,
-      before: { Scratch.remove(target) },
+      // The trees stay until the end, as in `EndToEnd`.
+      before: { target = try Scratch(below: scratch.path).path },
       {
-        guard mkdir(target, 0o700) == 0 else { throw BenchError("\(target) cannot be made") }
-        for directory in plan.directories { mkdir(target + directory, 0o755) }
+        let root = target
+        for directory in plan.directories { mkdir(root + directory, 0o755) }
         let next = Atomic<Int>(0)
         WorkerThreads.run(count: threads, name: "create") { _ in
           while true {
             let index = next.add(1, ordering: .relaxed).oldValue
             guard index < plan.files.count else { break }
             let file = plan.files[index]
-            if !Self.create(target + file.path, file.size, piece) {
+            if !Self.create(root + file.path, file.size, piece) {
               failures.add(1, ordering: .relaxed)
             }
           }
         }
         return (Int(plan.byteCount), plan.byteCount)
       })
-    Scratch.remove(target)
     guard failures.load(ordering: .relaxed) == 0 else {
       throw BenchError("files cannot be made in \(target)")
     }

@@ -27,7 +27,9 @@ struct TreeCommand: AsyncParsableCommand {
       Uses the engine as an embedding program does, measures this machine's primitives in the same \
       run, and prints what of the machine was reached and what holds it back. The directory is \
       only read. Repository and restored files are made in a new directory below --repository and \
-      removed at the end; they need as much room as the directory twice.
+      removed at the end; they need as much room as the directory once more a run. On ext4, \
+      begin five minutes after the last large removal on that disk: until then making files is \
+      slow, and a restore with it.
       """)
 
   @OptionGroup var report: ReportOptions
