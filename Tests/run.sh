@@ -20,10 +20,24 @@ stage lint bash Tests/lint.sh
 [[ ! -f Tests/CSanitize/run.sh ]] || stage 'C under sanitizers' bash Tests/CSanitize/run.sh
 stage build "$swift" build --build-tests "${flags[@]}"
 
+# The tests print thousands of lines: what failed is said again at the end, where a reader looks.
+tests() { # tests ARGUMENT...
+  local log status=0
+  log=$(mktemp)
+  "$swift" test --skip-build "$@" 2>&1 | tee "$log" || status=$?
+  if ((status != 0)); then
+    printf '\n== what failed\n'
+    grep -aE -A 4 '^.{0,4}(✘|error:)|recorded an issue' "$log" | tail -n 60 || true
+  fi
+  rm -f "$log"
+  return "$status"
+}
+
 MUNINN=$("$swift" build --show-bin-path)/muninn
 export MUNINN
+stage 'tidy sources' tests --filter '^TidyTests'
 stage 'kill -9 during backups' bash Tests/crash.sh short
 stage 'unchanged tree' bash Tests/unchanged.sh short
 stage 'full disk' bash Tests/fulldisk.sh short
-printf '\n== swift test (%d s so far)\n' $((SECONDS - begun))
-exec "$swift" test --skip-build
+printf '\n(%d s so far)\n' $((SECONDS - begun))
+stage 'swift test' tests

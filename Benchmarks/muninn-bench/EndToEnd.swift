@@ -26,8 +26,8 @@ struct EndToEnd {
 
   var repositoryPath: String { scratch.file("repository") }
 
-  /// Leaves the last repository behind for measurements on it, and the restored trees: ext4 looks at
-  /// each inode that was freed in the last minutes before it makes a new one, so that a restore
+  /// Leaves the last repository behind for measurements on it, and the restored trees: ext4 looks
+  /// at each inode that was freed in the last minutes before it makes a new one, so that a restore
   /// after a large removal would measure that.
   func measure(_ progress: (String) -> Void) async throws -> [OperationResult] {
     var results = operations.map { OperationResult($0.rawValue) }
