@@ -31,7 +31,8 @@ struct LocalState: Sendable {
 
   /// Compares the journal with what was seen before, and remembers the newer. A machine without
   /// writable state remembers nothing and goes on.
-  func notice(_ journal: JournalState, of repository: Identifier) throws(StoreError) {
+  func notice(_ journal: JournalState, of store: Store) throws(StoreError) {
+    let repository = store.header.repository
     guard journal.problems.isEmpty else { return }
     guard let storage = try? LocalStorage(path: directory, create: true) else { return }
     let name = "repositories/\(repository)"
@@ -44,15 +45,16 @@ struct LocalState: Sendable {
             + "\(seen) of it: an older state was put back, or records were lost. If that is meant, "
             + "remove \(directory)/\(name)")
       }
-      if words.count == 2, UInt64(words[0]) == journal.head {
-        let hash = LocalState.hex(journal.headHash)
-        guard words[1] == hash[...] else {
+      if words.count == 2, let seen = UInt64(words[0]), seen > 0 {
+        // Also below the head: an older state that others went on from has another record there.
+        let hash = seen == journal.head ? journal.headHash : store.recordHash(seen)
+        if let hash, words[1] != LocalState.hex(hash)[...] {
           throw StoreError(
             .rolledBack,
-            "record \(journal.head) is not the one that this machine has seen: the repository was "
+            "record \(seen) is not the one that this machine has seen: the repository was "
               + "exchanged or altered. If that is meant, remove \(directory)/\(name)")
         }
-        return
+        if seen == journal.head { return }
       }
     }
     try? storage.put(name, [UInt8]("\(journal.head) \(LocalState.hex(journal.headHash))".utf8))

@@ -67,7 +67,7 @@ public final class Repository: Sendable {
         let store = try Store.open(in: storage)
         let state = LocalState(directory: options.stateDirectory)
         let journal = try store.loadJournal()
-        try state.notice(journal, of: store.header.repository)
+        try state.notice(journal, of: store)
         return Repository(
           location: storage.location, store: store, state: state,
           damage: journal.problems.map {
@@ -120,7 +120,7 @@ public final class Repository: Sendable {
   /// The journal as it is now, held against what this machine has seen of it.
   func readJournal() throws(StoreError) -> JournalState {
     let journal = try store.loadJournal()
-    try state.notice(journal, of: store.header.repository)
+    try state.notice(journal, of: store)
     return journal
   }
 

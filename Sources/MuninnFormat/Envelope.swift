@@ -7,6 +7,8 @@ package enum ObjectKind: UInt8, Sendable, CaseIterable {
   case record = 5
   case keySlot = 6
   case session = 7
+  case checkpoint = 8
+  case head = 9
 }
 
 /// How an object's payload is protected.

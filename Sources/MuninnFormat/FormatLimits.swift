@@ -13,6 +13,8 @@ package enum FormatLimit {
   package static let chunksPerContainer = 1 << 22
   /// Bytes of one journal record.
   package static let recordByteCount = 256 << 20
+  /// Bytes of a checkpoint, before compression.
+  package static let checkpointByteCount = 4 << 30
   /// Bytes of a path below the root. PATH_MAX does not bound it: deep trees are walked by
   /// descriptors.
   package static let pathByteCount = 1 << 20

@@ -6,6 +6,8 @@ package enum FrameKind: UInt8, Sendable {
   case segmentPage = 4
   case segmentTables = 5
   case repository = 6
+  case checkpoint = 8
+  case head = 9
 }
 
 /// How a frame's payload was made smaller before it was sealed.

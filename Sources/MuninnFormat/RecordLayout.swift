@@ -34,6 +34,30 @@ package struct SegmentRecord: Sendable, Equatable {
   }
 }
 
+/// A checkpoint as the journal names it: the whole state in one object, so that opening need not
+/// read all records.
+package struct CheckpointRecord: Sendable, Equatable {
+  package let id: Identifier
+  /// Of the whole object.
+  package let byteCount: UInt64
+  /// SHA-256 of the whole object.
+  package let hash: [UInt8]
+  /// The newest record whose operations it holds, always an earlier one than that which names it.
+  package let record: UInt64
+  /// SHA-256 of that record.
+  package let recordHash: [UInt8]
+
+  package init(
+    id: Identifier, byteCount: UInt64, hash: [UInt8], record: UInt64, recordHash: [UInt8]
+  ) {
+    self.id = id
+    self.byteCount = byteCount
+    self.hash = hash
+    self.record = record
+    self.recordHash = recordHash
+  }
+}
+
 /// One operation of a journal record. A record's operations apply as one.
 package enum JournalOperation: Sendable, Equatable {
   /// Containers that live from this record on.
@@ -42,6 +66,7 @@ package enum JournalOperation: Sendable, Equatable {
   case forgotten([Identifier])
   /// Index segments that join and leave the live ones.
   case segments(added: [SegmentRecord], removed: [Identifier])
+  case checkpoint(CheckpointRecord)
 }
 
 /// A journal record: an envelope (the object id is the record's number), then one frame with this
@@ -120,14 +145,7 @@ extension JournalOperation {
     var writer = ByteWriter()
     switch self {
     case .containers(let records):
-      writer.count(records.count)
-      for record in records {
-        writer.identifier(record.id)
-        writer.byte(record.isManifest ? 1 : 0)
-        writer.varint(record.byteCount)
-        writer.varint(UInt64(record.chunkCount))
-        writer.varint(record.rawByteCount)
-      }
+      writer.list(records) { $0.encode(into: &$1) }
       return (1, writer.bytes)
     case .snapshot(let snapshot):
       snapshot.encode(into: &writer)
@@ -136,43 +154,32 @@ extension JournalOperation {
       writer.identifiers(ids)
       return (3, writer.bytes)
     case .segments(let added, let removed):
-      writer.count(added.count)
-      for segment in added {
-        writer.identifier(segment.id)
-        writer.varint(segment.byteCount)
-        writer.varint(segment.entryCount)
-        writer.identifiers(segment.containers)
-      }
+      writer.list(added) { $0.encode(into: &$1) }
       writer.identifiers(removed)
       return (4, writer.bytes)
+    case .checkpoint(let checkpoint):
+      checkpoint.encode(into: &writer)
+      return (6, writer.bytes)
     }
   }
 
   fileprivate init(type: UInt8, decoding reader: inout ByteReader) throws(FormatError) {
     switch type {
     case 1:
-      var records: [ContainerRecord] = []
-      for _ in 0..<(try reader.count(limit: reader.remaining, "container count")) {
-        records.append(
-          ContainerRecord(
-            id: try reader.identifier(), isManifest: try reader.flag(),
-            byteCount: try reader.varint(),
-            chunkCount: UInt32(
-              try reader.count(limit: FormatLimit.chunksPerContainer, "chunks of a container")),
-            rawByteCount: try reader.varint()))
-      }
-      self = .containers(records)
-    case 2: self = .snapshot(try SnapshotRecord(decoding: &reader))
+      self = .containers(
+        try reader.list("container count") { (reader) throws(FormatError) in
+          try ContainerRecord(decoding: &reader)
+        })
+    case 2:
+      var texts = TextPool(isSharing: false)
+      self = .snapshot(try SnapshotRecord(decoding: &reader, sharing: &texts))
     case 3: self = .forgotten(try reader.identifiers())
     case 4:
-      var added: [SegmentRecord] = []
-      for _ in 0..<(try reader.count(limit: reader.remaining, "segment count")) {
-        added.append(
-          SegmentRecord(
-            id: try reader.identifier(), byteCount: try reader.varint(),
-            entryCount: try reader.varint(), containers: try reader.identifiers()))
+      let added = try reader.list("segment count") { (reader) throws(FormatError) in
+        try SegmentRecord(decoding: &reader)
       }
       self = .segments(added: added, removed: try reader.identifiers())
+    case 6: self = .checkpoint(try CheckpointRecord(decoding: &reader))
     default:
       throw FormatError(
         .unsupportedVersion, "a journal operation of type \(type): use a newer build")
@@ -180,10 +187,69 @@ extension JournalOperation {
   }
 }
 
+extension ContainerRecord {
+  func encode(into writer: inout ByteWriter) {
+    writer.identifier(id)
+    writer.byte(isManifest ? 1 : 0)
+    writer.varint(byteCount)
+    writer.varint(UInt64(chunkCount))
+    writer.varint(rawByteCount)
+  }
+
+  init(decoding reader: inout ByteReader) throws(FormatError) {
+    id = try reader.identifier()
+    isManifest = try reader.flag()
+    byteCount = try reader.varint()
+    chunkCount = UInt32(
+      try reader.count(limit: FormatLimit.chunksPerContainer, "chunks of a container"))
+    rawByteCount = try reader.varint()
+  }
+}
+
+extension SegmentRecord {
+  func encode(into writer: inout ByteWriter) {
+    writer.identifier(id)
+    writer.varint(byteCount)
+    writer.varint(entryCount)
+    writer.identifiers(containers)
+  }
+
+  init(decoding reader: inout ByteReader) throws(FormatError) {
+    id = try reader.identifier()
+    byteCount = try reader.varint()
+    entryCount = try reader.varint()
+    containers = try reader.identifiers()
+  }
+}
+
+extension CheckpointRecord {
+  func encode(into writer: inout ByteWriter) {
+    writer.identifier(id)
+    writer.varint(byteCount)
+    writer.raw(hash)
+    writer.integer(record)
+    writer.raw(recordHash)
+  }
+
+  init(decoding reader: inout ByteReader) throws(FormatError) {
+    id = try reader.identifier()
+    byteCount = try reader.varint()
+    hash = try reader.array(32)
+    record = try reader.integer(UInt64.self)
+    recordHash = try reader.array(32)
+  }
+}
+
 extension ByteWriter {
   mutating func identifiers(_ ids: [Identifier]) {
     count(ids.count)
     for id in ids { identifier(id) }
+  }
+
+  /// A count and the items.
+  mutating func list<Item>(_ items: [Item], _ encode: (Item, inout ByteWriter) -> Void) {
+    count(items.count)
+    for item in items { encode(item, &self) }
   }
 }
 
@@ -194,5 +260,17 @@ extension ByteReader {
     ids.reserveCapacity(count)
     for _ in 0..<count { ids.append(try identifier()) }
     return ids
+  }
+
+  /// A count and the items, none of which is empty. Memory grows with what is there, not with what
+  /// the count says.
+  mutating func list<Item>(
+    _ what: StaticString, _ decode: (inout ByteReader) throws(FormatError) -> Item
+  ) throws(FormatError) -> [Item] {
+    var items: [Item] = []
+    let count = try count(limit: remaining, what)
+    items.reserveCapacity(min(count, 1 << 10))
+    for _ in 0..<count { items.append(try decode(&self)) }
+    return items
   }
 }

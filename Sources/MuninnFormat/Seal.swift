@@ -233,3 +233,9 @@ extension [UInt8] {
 
 /// SHA-256 of some bytes: 32 of them.
 package func sha256(_ bytes: [UInt8]) -> [UInt8] { [UInt8](SHA256.hash(data: bytes)) }
+
+package func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+  var hash = SHA256()
+  hash.update(bufferPointer: bytes)
+  return [UInt8](hash.finalize())
+}

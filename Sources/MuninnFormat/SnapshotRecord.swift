@@ -29,10 +29,28 @@ package struct SnapshotCounts: Sendable, Equatable {
 
   package init() {}
 
-  static let fields: [any WritableKeyPath<SnapshotCounts, UInt64> & Sendable] = [
-    \.entries, \.files, \.directories, \.filesNew, \.filesChanged, \.filesUnchanged, \.bytes,
-    \.bytesRead, \.bytesNew, \.bytesStored, \.chunksNew, \.chunksDuplicate, \.errors,
-  ]
+  func encode(into writer: inout ByteWriter) {
+    for count in [
+      entries, files, directories, filesNew, filesChanged, filesUnchanged, bytes, bytesRead,
+      bytesNew, bytesStored, chunksNew, chunksDuplicate, errors,
+    ] { writer.varint(count) }
+  }
+
+  init(decoding reader: inout ByteReader) throws(FormatError) {
+    entries = try reader.varint()
+    files = try reader.varint()
+    directories = try reader.varint()
+    filesNew = try reader.varint()
+    filesChanged = try reader.varint()
+    filesUnchanged = try reader.varint()
+    bytes = try reader.varint()
+    bytesRead = try reader.varint()
+    bytesNew = try reader.varint()
+    bytesStored = try reader.varint()
+    chunksNew = try reader.varint()
+    chunksDuplicate = try reader.varint()
+    errors = try reader.varint()
+  }
 }
 
 /// One completed backup, as the journal keeps it.
@@ -78,33 +96,35 @@ package struct SnapshotRecord: Sendable, Equatable {
     writer.optionalIdentifier(fileSystem)
     writer.lengthPrefixed(fileSystemName)
     writer.lengthPrefixed(document)
-    for field in SnapshotCounts.fields { writer.varint(counts[keyPath: field]) }
+    counts.encode(into: &writer)
     writer.byte(root.level)
     writer.chunkIdentity(root.page.identity)
     writer.integer(root.page.length)
     writer.identifier(root.page.location.container)
     writer.integer(root.page.location.slot)
-    writer.optionalIdentifier(containers.base)
-    writer.identifiers(containers.added)
-    writer.identifiers(containers.removed)
+    containers.encode(into: &writer)
   }
 
-  init(decoding reader: inout ByteReader) throws(FormatError) {
+  /// `texts` shares what equals that of another snapshot: a list of 10^5 would else be made of 10^6
+  /// small arrays.
+  init(
+    decoding reader: inout ByteReader, sharing texts: inout TextPool
+  ) throws(FormatError) {
     id = try reader.identifier()
     parent = try reader.optionalIdentifier()
     isFull = try reader.flag()
     startedNanoseconds = try reader.integer(Int64.self)
     completedNanoseconds = try reader.integer(Int64.self)
     let limit = SnapshotRecord.textLimit
-    host = try reader.lengthPrefixed(limit: limit, "host name")
-    user = try reader.lengthPrefixed(limit: limit, "user name")
-    programVersion = try reader.lengthPrefixed(limit: limit, "program version")
-    paths = try reader.list(limit: limit, "source path")
-    tags = try reader.list(limit: limit, "tag")
+    host = texts.shared(try reader.view(limit: limit, "host name"))
+    user = texts.shared(try reader.view(limit: limit, "user name"))
+    programVersion = texts.shared(try reader.view(limit: limit, "program version"))
+    paths = texts.shared(try reader.list(limit: limit, "source path", &texts))
+    tags = texts.shared(try reader.list(limit: limit, "tag", &texts))
     fileSystem = try reader.optionalIdentifier()
-    fileSystemName = try reader.lengthPrefixed(limit: limit, "file system name")
-    document = try reader.lengthPrefixed(limit: limit, "file system document")
-    for field in SnapshotCounts.fields { counts[keyPath: field] = try reader.varint() }
+    fileSystemName = texts.shared(try reader.view(limit: limit, "file system name"))
+    document = texts.shared(try reader.view(limit: limit, "file system document"))
+    counts = try SnapshotCounts(decoding: &reader)
     let level = try reader.byte()
     guard Int(level) <= FormatLimit.treeLevels else {
       throw FormatError(.invalidValue, "a manifest of \(level) levels")
@@ -118,9 +138,48 @@ package struct SnapshotRecord: Sendable, Equatable {
       container: try reader.identifier(), slot: try reader.integer(UInt32.self))
     root = TreeRoot(
       level: level, page: ChunkReference(identity: identity, length: length, location: location))
-    containers = ContainerSet(
-      base: try reader.optionalIdentifier(), added: try reader.identifiers(),
-      removed: try reader.identifiers())
+    containers = try ContainerSet(decoding: &reader)
+  }
+}
+
+extension ContainerSet {
+  func encode(into writer: inout ByteWriter) {
+    writer.optionalIdentifier(base)
+    writer.identifiers(added)
+    writer.identifiers(removed)
+  }
+
+  init(decoding reader: inout ByteReader) throws(FormatError) {
+    base = try reader.optionalIdentifier()
+    added = try reader.identifiers()
+    removed = try reader.identifiers()
+  }
+}
+
+/// Texts that were decoded lately, so that equal ones share their memory.
+struct TextPool {
+  private var texts: [[UInt8]]
+  private var lists: [[[UInt8]]] = []
+
+  /// One that shares nothing costs nothing, for a single snapshot.
+  init(isSharing: Bool) { texts = isSharing ? [[UInt8]](repeating: [], count: 1024) : [] }
+
+  mutating func shared(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+    guard !bytes.isEmpty else { return [] }
+    guard !texts.isEmpty else { return [UInt8](bytes) }
+    let slot = Int(truncatingIfNeeded: checksum(bytes)) & (texts.count - 1)
+    if texts[slot].count == bytes.count, texts[slot].elementsEqual(bytes) { return texts[slot] }
+    texts[slot] = [UInt8](bytes)
+    return texts[slot]
+  }
+
+  /// Only the last few lists are kept: a repository has few different ones, or many.
+  mutating func shared(_ list: [[UInt8]]) -> [[UInt8]] {
+    guard !list.isEmpty, !texts.isEmpty else { return list }
+    if let known = lists.last(where: { $0 == list }) { return known }
+    if lists.count == 8 { lists.removeFirst() }
+    lists.append(list)
+    return list
   }
 }
 
@@ -141,10 +200,19 @@ extension ByteReader {
     try flag() ? try identifier() : nil
   }
 
-  mutating func list(limit: Int, _ what: StaticString) throws(FormatError) -> [[UInt8]] {
+  /// Bytes with their length before them, where they lie.
+  mutating func view(limit: Int, _ what: StaticString) throws(FormatError)
+    -> UnsafeRawBufferPointer
+  {
+    try view(try count(limit: limit, what))
+  }
+
+  mutating func list(
+    limit: Int, _ what: StaticString, _ texts: inout TextPool
+  ) throws(FormatError) -> [[UInt8]] {
     var items: [[UInt8]] = []
     for _ in 0..<(try count(limit: remaining, what)) {
-      items.append(try lengthPrefixed(limit: limit, what))
+      items.append(texts.shared(try view(limit: limit, what)))
     }
     return items
   }

@@ -7,6 +7,9 @@ package enum ObjectName {
   package static let containerPrefix = "containers/"
   package static let segmentPrefix = "segments/"
   package static let sessionPrefix = "sessions/"
+  package static let checkpointPrefix = "checkpoints/"
+  /// Where the newest checkpoint is: a hint.
+  package static let head = "head"
 
   package static func record(_ number: UInt64) -> String { journalPrefix + hexadecimal(number) }
 
@@ -17,6 +20,8 @@ package enum ObjectName {
   }
 
   package static func segment(_ id: Identifier) -> String { segmentPrefix + id.description }
+
+  package static func checkpoint(_ id: Identifier) -> String { checkpointPrefix + id.description }
 
   package static func session(_ id: Identifier) -> String { sessionPrefix + id.description }
 

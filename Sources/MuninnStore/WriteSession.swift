@@ -125,7 +125,8 @@ package final class WriteSession: Sendable {
   private func difference(
     _ needed: Set<Identifier>, to parent: Identifier?, _ state: JournalState
   ) -> ContainerSet {
-    guard let parent, state.containerSets[parent] != nil else {
+    // A base is live when the record is made: what was forgotten may be let go of.
+    guard let parent, state.snapshot(parent) != nil else {
       return ContainerSet(base: nil, added: needed.sorted(), removed: [])
     }
     let base = state.containerSet(of: parent)

@@ -20,6 +20,7 @@ enum FuzzedReader: String, CaseIterable, Sendable {
   case extentPage = "extent-page"
   case containerList = "container-list"
   case journalRecord = "journal-record"
+  case checkpoint
   case repository
 
   /// What the reader did wrong with the input; nil where it did nothing wrong.
@@ -46,6 +47,10 @@ enum FuzzedReader: String, CaseIterable, Sendable {
     case .journalRecord:
       roundTripFault(
         input, read: { (raw) throws(FormatError) in try JournalRecord(decodingPayload: raw) },
+        write: { $0.encodedPayload() })
+    case .checkpoint:
+      roundTripFault(
+        input, read: { (raw) throws(FormatError) in try Checkpoint(decodingPayload: raw) },
         write: { $0.encodedPayload() })
     case .repository: repositoryFault(input) ?? repositoryFault(wrappedHeader(input))
     }

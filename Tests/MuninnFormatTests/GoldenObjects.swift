@@ -27,8 +27,10 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
     record("record-containers", Sample.containerOperation),
     record("record-snapshot", .snapshot(Sample.snapshot)),
     record("record-forgotten", Sample.forgottenOperation),
-    record("record-segments", Sample.segmentOperation), wholeRecord, header(.none),
-    header(.aes256gcm), identities,
+    record("record-segments", Sample.segmentOperation),
+    record("record-checkpoint", .checkpoint(Sample.checkpointRecord)), checkpoint, head,
+    wholeRecord,
+    header(.none), header(.aes256gcm), identities,
   ]
 
   private static let envelope = GoldenObject(
@@ -139,6 +141,22 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
         }
       })
   }
+
+  private static let checkpoint = GoldenObject(
+    name: "checkpoint", protection: .below, encode: { Sample.checkpoint.encodedPayload() },
+    holdsSample: { (bytes) throws(FormatError) in
+      try withRaw(bytes) { (raw) throws(FormatError) in
+        try Checkpoint(decodingPayload: raw) == Sample.checkpoint
+      }
+    })
+
+  private static let head = GoldenObject(
+    name: "head", protection: .below, encode: { HeadHint(record: 77).encodedPayload() },
+    holdsSample: { (bytes) throws(FormatError) in
+      try withRaw(bytes) { (raw) throws(FormatError) in
+        try HeadHint(decodingPayload: raw) == HeadHint(record: 77)
+      }
+    })
 
   /// As the object in the journal: envelope and frame around the payload.
   private static let wholeRecord = GoldenObject(

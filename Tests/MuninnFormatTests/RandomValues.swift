@@ -134,7 +134,7 @@ extension SeededGenerator {
   }
 
   mutating func operation() -> JournalOperation {
-    switch next() % 4 {
+    switch next() % 5 {
     case 0:
       .containers(
         identifiers(upTo: 20).map {
@@ -145,6 +145,11 @@ extension SeededGenerator {
         })
     case 1: .snapshot(snapshot())
     case 2: .forgotten(identifiers(upTo: 20))
+    case 3:
+      .checkpoint(
+        CheckpointRecord(
+          id: identifier(), byteCount: number(), hash: bytes(32), record: number(),
+          recordHash: bytes(32)))
     default:
       .segments(
         added: identifiers(upTo: 4).map {

@@ -177,6 +177,25 @@ enum Sample {
     ],
     removed: [identifier(39)])
 
+  static let checkpointRecord = CheckpointRecord(
+    id: identifier(50), byteCount: 5000, hash: sha256([2]), record: 1, recordHash: sha256([3]))
+
+  static var checkpoint: Checkpoint {
+    var checkpoint = Checkpoint(record: 2, recordHash: sha256([4]), journalByteCount: 4711)
+    if case .containers(let records) = containerOperation { checkpoint.containers = records }
+    if case .segments(let added, _) = segmentOperation { checkpoint.segments = added }
+    var second = snapshot
+    second.id = identifier(22)
+    checkpoint.snapshots = [snapshot, second]
+    checkpoint.forgottenSets = [
+      ForgottenSet(
+        snapshot: identifier(19),
+        containers: ContainerSet(base: nil, added: [identifier(2)], removed: []))
+    ]
+    checkpoint.earlier = [checkpointRecord]
+    return checkpoint
+  }
+
   static let forgottenOperation = JournalOperation.forgotten([identifier(18), identifier(17)])
 
   static func header(_ suite: CipherSuite) -> RepositoryHeader {

@@ -75,4 +75,19 @@ import Testing
     let repository = try await Repository.open(at: fixture.location, options: elsewhere)
     #expect(try await repository.snapshots().count == 1)
   }
+
+  /// An older state that was put back, and that another machine has gone on from since, is longer
+  /// than what this one has seen, and still not the same repository.
+  @Test func aForkOfThePastIsNoticed() async throws {
+    let fixture = try await Fixture()
+    try fixture.removeRecord(2)
+    let elsewhere = OpenOptions(stateDirectory: fixture.scratch.file("elsewhere"))
+    let repository = try await Repository.open(at: fixture.location, options: elsewhere)
+    for _ in 0..<2 { _ = try await repository.backup(BackupRequest(paths: [fixture.tree])) }
+    let error = await #expect(throws: MuninnError.self) {
+      try await Repository.open(at: fixture.location, options: fixture.options)
+    }
+    #expect(error?.code == .damaged)
+    #expect(error?.message.contains("record 2 is not the one") == true)
+  }
 }

@@ -123,9 +123,11 @@ package final class DirectoryListing: Sendable {
       entries.sort { left, right in
         if left.prefix != right.prefix { return left.prefix < right.prefix }
         // Equal prefixes hold no NUL unless both names end within them, and then they are equal.
-        let leftName = names[Int(left.offset)...].prefix(Int(left.length))
-        let rightName = names[Int(right.offset)...].prefix(Int(right.length))
-        return leftName.lexicographicallyPrecedes(rightName)
+        guard let base = names.baseAddress else { return false }
+        let order = memcmp(
+          base + Int(left.offset), base + Int(right.offset),
+          Int(min(left.length, right.length)))
+        return order != 0 ? order < 0 : left.length < right.length
       }
     }
   }

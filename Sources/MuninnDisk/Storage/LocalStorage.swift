@@ -100,10 +100,14 @@ package final class LocalStorage: Storage {
   }
 
   package func list(_ prefix: String) throws(DiskError) -> [StoredObject] {
+    try list(prefix, after: "")
+  }
+
+  package func list(_ prefix: String, after name: String) throws(DiskError) -> [StoredObject] {
     var pending = [try ObjectName.checkedPrefix(prefix)]
     var objects: [StoredObject] = []
     while let directory = pending.popLast() {
-      try list(directory, into: &objects, directories: &pending)
+      try list(directory, after: name, into: &objects, directories: &pending)
     }
     objects.sort { $0.name < $1.name }
     return objects
@@ -111,7 +115,8 @@ package final class LocalStorage: Storage {
 
   /// Lists one directory. What vanishes meanwhile is left out, and so is what can be no object.
   private func list(
-    _ directory: String, into objects: inout [StoredObject], directories: inout [String]
+    _ directory: String, after earlier: String, into objects: inout [StoredObject],
+    directories: inout [String]
   ) throws(DiskError) {
     let file: OpenFile
     do throws(DiskError) {
@@ -124,11 +129,14 @@ package final class LocalStorage: Storage {
     for index in 0..<listing.count {
       let last = String(decoding: listing.name(index), as: UTF8.self)
       let name = directory.isEmpty ? last : directory + "/" + last
-      guard ObjectName.isValid(name) else { continue }
+      // What lies below a directory may sort behind a name that the directory's own precedes.
+      let isEarlier = name < earlier && !earlier.hasPrefix(name)
+      guard !isEarlier, ObjectName.isValid(name) else { continue }
       do throws(DiskError) {
         let status = try FileCalls.status(at: file.descriptor, last, path: path(of: name))
         switch status.kind {
-        case .file: objects.append(StoredObject(name: name, size: status.size))
+        case .file:
+          if name > earlier { objects.append(StoredObject(name: name, size: status.size)) }
         case .directory: directories.append(name)
         case .symlink, .fifo, .socket, .characterDevice, .blockDevice: break
         }

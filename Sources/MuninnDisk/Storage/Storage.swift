@@ -57,6 +57,10 @@ package protocol Storage: Sendable {
   /// sorted by name. An absent prefix is empty. Temporary files are not listed.
   func list(_ prefix: String) throws(DiskError) -> [StoredObject]
 
+  /// The same, and of these only the objects whose names sort behind `name`; the others cost
+  /// little.
+  func list(_ prefix: String, after name: String) throws(DiskError) -> [StoredObject]
+
   /// Deletes; absent is not an error. Not durable by itself: after a crash the object may be back.
   func delete(_ name: String) throws(DiskError)
 
@@ -65,6 +69,13 @@ package protocol Storage: Sendable {
 
   /// Free bytes for this user, nil where unknown.
   func freeByteCount() throws(DiskError) -> UInt64?
+}
+
+extension Storage {
+  package func list(_ prefix: String, after name: String) throws(DiskError) -> [StoredObject] {
+    let objects = try list(prefix)
+    return objects.filter { $0.name > name }
+  }
 }
 
 /// An object being written, by one thread at a time. Dropping it without `finish` discards it.

@@ -41,7 +41,7 @@ package struct CheckPipeline {
   /// Blocks; call it from a thread of its own.
   package func run() throws(PipelineError) -> CheckOutcome {
     counters.phase = .checking
-    let journal = try fromStore { () throws(StoreError) in try store.loadJournal() }
+    let journal = try fromStore { () throws(StoreError) in try store.verifyJournal() }
     var outcome = CheckOutcome()
     outcome.snapshots = UInt64(journal.snapshots.count)
     outcome.containers = UInt64(journal.containers.count)

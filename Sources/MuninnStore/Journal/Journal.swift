@@ -2,21 +2,62 @@ internal import MuninnDisk
 package import MuninnFormat
 
 extension Store {
-  /// Reads the whole journal: records 1 to the newest, each checked against its predecessor's hash.
+  /// The state as of the newest record: from the newest checkpoint and the records after it, or
+  /// from all records where there is none. Each record is checked against its predecessor's hash.
   ///
   /// A record that is missing, altered or out of order becomes a problem of the state and is
-  /// stepped over, so that what the others say can still be read.
+  /// stepped over, so that what the others say can still be read. What lies before the checkpoint
+  /// is not looked at: see `verifyJournal`.
   package func loadJournal() throws(StoreError) -> JournalState {
-    var state = JournalState()
+    var state = try newestCheckpoint() ?? JournalState()
     try extend(&state)
     return state
   }
 
+  /// Reads every record from 1 on, whatever the checkpoints say, and holds each checkpoint that is
+  /// there against the records: what is wrong with either becomes a problem of the state.
+  package func verifyJournal() throws(StoreError) -> JournalState {
+    var state = JournalState()
+    try extend(&state) { record, before in
+      for case .checkpoint(let checkpoint) in record.operations {
+        if let problem = fault(of: checkpoint, before: before) { return problem }
+      }
+      return nil
+    }
+    return state
+  }
+
+  /// What is wrong with a checkpoint, `before` being the state as of the record before the one that
+  /// names it. An object that was deleted, since newer ones are there, is nothing wrong.
+  private func fault(of checkpoint: CheckpointRecord, before: JournalState) -> StoreError? {
+    do throws(StoreError) {
+      let held = try readCheckpoint(checkpoint)
+      guard checkpoint.record == before.head, before.problems.isEmpty else { return nil }
+      var before = before
+      before.settle()
+      if held == before.checkpoint() { return nil }
+      return StoreError(
+        .damaged, "does not hold what records 1 to \(checkpoint.record) say",
+        object: ObjectName.checkpoint(checkpoint.id))
+    } catch {
+      return error.code == .notFound ? nil : error
+    }
+  }
+
   /// Brings `state` up to the newest record.
   package func extend(_ state: inout JournalState) throws(StoreError) {
+    try extend(&state) { _, _ in nil }
+  }
+
+  private func extend(
+    _ state: inout JournalState,
+    inspecting inspect: (JournalRecord, _ before: JournalState) -> StoreError?
+  ) throws(StoreError) {
     let names = try onDisk(ObjectName.journalPrefix) { () throws(DiskError) in
-      try storage.list(ObjectName.journalPrefix)
+      try storage.list(
+        ObjectName.journalPrefix, after: state.head > 0 ? ObjectName.record(state.head) : "")
     }
+    defer { state.settle() }
     // By what is there: a name with an absurd number makes one gap, not a walk through it.
     let numbers = names.compactMap { ObjectName.recordNumber($0.name) }.sorted()
     for number in numbers where number > state.head {
@@ -24,24 +65,31 @@ extension Store {
       do throws(StoreError) {
         let (record, bytes) = try readRecord(number)
         let hash = sha256(bytes)
-        guard record.previousHash == state.headHash || !state.problems.isEmpty else {
+        guard record.previousHash == state.headHash || !state.isHeadKnown else {
           throw StoreError(
             .damaged,
             "does not follow record \(number - 1): one of the two was altered or exchanged",
             object: ObjectName.record(number))
         }
-        state.apply(record, hash: hash, byteCount: bytes.count)
+        let problem = inspect(record, state)
+        state.applyUnsettled(record, hash: hash, byteCount: bytes.count)
+        if let problem { state.problems.append(problem) }
       } catch {
-        switch error.code {
-        case .unsupportedFormat, .wrongKey, .accessDenied: throw error
-        default: break
-        }
+        if error.endsReading { throw error }
         state.skip(to: number, problem: error)
       }
     }
   }
 
-  private func readRecord(_ number: UInt64) throws(StoreError) -> (JournalRecord, [UInt8]) {
+  /// SHA-256 of a record as it lies there; nil where it cannot be read.
+  package func recordHash(_ number: UInt64) -> [UInt8]? {
+    let name = ObjectName.record(number)
+    return (try? storage.read(name, maximumByteCount: FormatLimit.recordByteCount)).map {
+      sha256($0)
+    }
+  }
+
+  func readRecord(_ number: UInt64) throws(StoreError) -> (JournalRecord, [UInt8]) {
     let name = ObjectName.record(number)
     let bytes = try onDisk(name) { () throws(DiskError) in
       try storage.read(name, maximumByteCount: FormatLimit.recordByteCount)
@@ -75,8 +123,17 @@ extension Store {
   /// must be durable already.
   ///
   /// When it returns, the record is durable and `state` includes it. After an ambiguous answer the
-  /// number is read again: identical bytes mean that this record won.
+  /// number is read again: identical bytes mean that this record won. Where a checkpoint is due, it
+  /// is made too.
   package func commit(
+    session: Identifier, state: inout JournalState,
+    prepare: (JournalState) throws(StoreError) -> [JournalOperation]
+  ) throws(StoreError) {
+    try commitRecord(session: session, state: &state, prepare: prepare)
+    checkpointIfDue(session: session, state: &state)
+  }
+
+  func commitRecord(
     session: Identifier, state: inout JournalState,
     prepare: (JournalState) throws(StoreError) -> [JournalOperation]
   ) throws(StoreError) {
