@@ -90,7 +90,11 @@ final class BackupWorker {
             at: walked.directory.descriptor, name, path: displayPath(path))
         }
         let descriptor = file.descriptor
-        let before = try FileCalls.status(of: descriptor, path: displayPath(path))
+        // What the walk saw serves as the state before a small file is read: the one after it tells
+        // whether this was that file. A large file is looked at again before hours of reading.
+        let before =
+          attempt == 1 && BackupWorker.isSmall(walked.status)
+          ? walked.status : try FileCalls.status(of: descriptor, path: displayPath(path))
         guard before.kind == .file else {
           throw DiskError(errno: ESTALE, operation: "read", path: displayPath(path))
         }
@@ -103,8 +107,7 @@ final class BackupWorker {
         if before.attributes & BackupWorker.flaggedAttributes != 0 {
           entry.inodeFlags = try inodeFlags(descriptor, path)
         }
-        let isSparse = before.blocks512 * 512 < before.size && before.size > 4096
-        if before.size > UInt64(BackupWorker.smallFileByteCount) || isSparse {
+        if !BackupWorker.isSmall(before) {
           return try readLarge(descriptor, entry, before, isLastAttempt: attempt >= 3)
         }
         if try readSmall(descriptor, entry, before, isLastAttempt: attempt >= 3) { return nil }
@@ -116,6 +119,12 @@ final class BackupWorker {
     }
   }
 
+  /// Whether a file is read in one go: not a long one, and not one that may have holes.
+  private static func isSmall(_ status: FileStatus) -> Bool {
+    status.size <= UInt64(smallFileByteCount)
+      && (status.blocks512 * 512 >= status.size || status.size <= 4096)
+  }
+
   /// STATX_ATTR_COMPRESSED, IMMUTABLE, APPEND and NODUMP.
   private static let flaggedAttributes: UInt64 = 0x4 | 0x10 | 0x20 | 0x40
 
@@ -125,8 +134,9 @@ final class BackupWorker {
   ) throws(DiskError) -> Bool {
     var entry = entry
     let path = entry.path
-    // One byte more than the size, so that growth is seen.
-    let wanted = Int(before.size) + 1
+    // Growth shows in the state after. An empty file is asked for one byte: some file systems know
+    // a size only when they are read.
+    let wanted = max(Int(before.size), 1)
     if fill + wanted > small.capacity || fill > BackupWorker.smallFileByteCount {
       try onlyDisk { () throws(PipelineError) in try settle() }
     }
@@ -134,8 +144,8 @@ final class BackupWorker {
       rebasing: small.bytes[fill..<min(fill + wanted, small.capacity)])
     let got = try FileCalls.read(descriptor, into: target, path: displayPath(path))
     let after = try FileCalls.status(of: descriptor, path: displayPath(path))
-    if got != Int(before.size) || after.size != before.size
-      || after.modifiedNanoseconds != before.modifiedNanoseconds
+    if got != Int(before.size) || after.kind != .file || after.inode != before.inode
+      || after.size != before.size || after.modifiedNanoseconds != before.modifiedNanoseconds
       || after.changedNanoseconds != before.changedNanoseconds
     {
       guard isLastAttempt else { return false }
