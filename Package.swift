@@ -109,6 +109,8 @@ let package = Package(
       exclude: ["Golden"],
       swiftSettings: strict),
     .testTarget(
+      name: "MuninnModelTests", dependencies: ["MuninnTestSupport"], swiftSettings: strict),
+    .testTarget(
       name: "MuninnDiskTests", dependencies: ["MuninnDisk", "MuninnTestSupport"],
       swiftSettings: strict),
     .testTarget(

@@ -18,6 +18,7 @@ stage() { # stage NAME COMMAND...
 stage packages bash Tests/packages.sh test
 stage lint bash Tests/lint.sh
 [[ ! -f Tests/CSanitize/run.sh ]] || stage 'C under sanitizers' bash Tests/CSanitize/run.sh
+stage 'model of the commit protocol' bash Tests/model.sh
 stage build "$swift" build --build-tests "${flags[@]}"
 
 # The tests print thousands of lines: what failed is said again at the end, where a reader looks.
