@@ -9,6 +9,28 @@ package struct ForgottenSet: Sendable, Equatable {
   }
 }
 
+/// Containers that left, and those that have what could be had of their chunks.
+package struct Repack: Sendable, Equatable {
+  package let added: [Identifier]
+  package let removed: [Identifier]
+
+  package init(added: [Identifier], removed: [Identifier]) {
+    self.added = added
+    self.removed = removed
+  }
+}
+
+/// How many repacks came before a snapshot's container set was written.
+package struct RepackCount: Sendable, Equatable {
+  package let snapshot: Identifier
+  package let count: Int
+
+  package init(snapshot: Identifier, count: Int) {
+    self.snapshot = snapshot
+    self.count = count
+  }
+}
+
 /// What the journal's records 1 to `record` add up to, as one object.
 ///
 /// An envelope, then frames 0, 1 and so on, each with at most `frameByteCount` of this payload:
@@ -40,6 +62,10 @@ package struct Checkpoint: Sendable, Equatable {
   package var forgottenSets: [ForgottenSet] = []
   /// The checkpoints before this one whose objects may still be there, oldest first.
   package var earlier: [CheckpointRecord] = []
+  /// In their order.
+  package var repacks: [Repack] = []
+  /// By snapshot, where any came before it.
+  package var repackCounts: [RepackCount] = []
 
   /// The most bytes of the payload that the writer puts into one frame.
   package static let frameByteCount = 4 << 20
@@ -50,6 +76,8 @@ package struct Checkpoint: Sendable, Equatable {
     case snapshots = 3
     case forgottenSets = 4
     case earlier = 5
+    case repacks = 6
+    case repackCounts = 7
   }
 
   package init(record: UInt64, recordHash: [UInt8], journalByteCount: UInt64) {
@@ -118,6 +146,18 @@ package struct Checkpoint: Sendable, Equatable {
     case .earlier:
       if earlier.isEmpty { return nil }
       writer.list(earlier) { $0.encode(into: &$1) }
+    case .repacks:
+      if repacks.isEmpty { return nil }
+      writer.list(repacks) { item, writer in
+        writer.identifiers(item.added)
+        writer.identifiers(item.removed)
+      }
+    case .repackCounts:
+      if repackCounts.isEmpty { return nil }
+      writer.list(repackCounts) { item, writer in
+        writer.identifier(item.snapshot)
+        writer.count(item.count)
+      }
     }
     return writer.bytes
   }
@@ -147,6 +187,16 @@ package struct Checkpoint: Sendable, Equatable {
     case .earlier:
       earlier = try reader.list("checkpoint count") { (reader) throws(FormatError) in
         try CheckpointRecord(decoding: &reader)
+      }
+    case .repacks:
+      repacks = try reader.list("repack count") { (reader) throws(FormatError) in
+        Repack(added: try reader.identifiers(), removed: try reader.identifiers())
+      }
+    case .repackCounts:
+      let limit = repacks.count
+      repackCounts = try reader.list("snapshot count") { (reader) throws(FormatError) in
+        RepackCount(
+          snapshot: try reader.identifier(), count: try reader.count(limit: limit, "repacks"))
       }
     }
   }

@@ -117,7 +117,8 @@ package struct ContainerDirectory: Sendable, Equatable {
   }
 }
 
-/// The last 48 bytes of a container.
+/// The last 48 bytes of a container. A copy of its envelope comes before them, so that a damaged
+/// beginning does not take the salt, and with it every block, away.
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
@@ -130,6 +131,8 @@ package struct ContainerDirectory: Sendable, Equatable {
 /// | 44 | 4 | chunks |
 package struct ContainerFooter: Sendable, Equatable {
   package static let byteCount = 48
+  /// The footer and the envelope's copy before it.
+  package static let tailByteCount = Envelope.byteCount + byteCount
   static let magic = [UInt8]("MUNFOOT1".utf8)
 
   package let directoryOffset: UInt64
@@ -183,7 +186,7 @@ package struct ContainerFooter: Sendable, Equatable {
     containerByteCount = try reader.integer(UInt64.self)
     blockCount = try reader.integer(UInt32.self)
     chunkCount = try reader.integer(UInt32.self)
-    let tail = UInt64(ContainerFooter.byteCount)
+    let tail = UInt64(ContainerFooter.tailByteCount)
     guard containerByteCount == objectByteCount, objectByteCount >= tail,
       directoryOffset >= UInt64(Envelope.byteCount), directoryOffset <= objectByteCount - tail,
       directoryByteCount == objectByteCount - tail - directoryOffset

@@ -86,7 +86,8 @@ private enum EntryFlag {
   static let unstable: UInt8 = 8
   static let inodeFlags: UInt8 = 16
   static let birth: UInt8 = 32
-  static let known: UInt8 = 63
+  static let damaged: UInt8 = 64
+  static let known: UInt8 = 127
 }
 
 /// The byte before an entry's content.
@@ -113,6 +114,7 @@ extension ByteWriter {
     if entry.isUnstable { flags |= EntryFlag.unstable }
     if entry.inodeFlags != 0 { flags |= EntryFlag.inodeFlags }
     if entry.birthNanoseconds != 0 { flags |= EntryFlag.birth }
+    if entry.isDamaged { flags |= EntryFlag.damaged }
     byte(flags)
     varint(UInt64(entry.mode))
     varint(UInt64(entry.userID))
@@ -199,6 +201,7 @@ extension ByteReader {
       entry.inodeFlags = UInt32(try count(limit: Int(UInt32.max), "inode flags"))
     }
     entry.isUnstable = flags & EntryFlag.unstable != 0
+    entry.isDamaged = flags & EntryFlag.damaged != 0
     if flags & EntryFlag.attributes != 0 {
       for _ in 0..<(try count(limit: FormatLimit.attributesPerEntry, "attribute count")) {
         let name = try lengthPrefixed(limit: FormatLimit.nameByteCount, "attribute name")

@@ -31,7 +31,7 @@ package enum CipherSuite: UInt8, Sendable {
 /// | 32 | 16 | object id |
 /// | 48 | 32 | salt; zeros where the suite is none |
 /// | 80 | 40 | key area; zeros here |
-/// | 120 | 8 | XXH3-64 of the 120 bytes before |
+/// | 120 | 8 | XXH3-64 of the 120 bytes before, in every version |
 package struct Envelope: Sendable, Equatable {
   package static let byteCount = 128
   package static let magic: [UInt8] = [0x4D, 0x55, 0x4E, 0x49, 0x4E, 0x4E, 0x0D, 0x0A]
@@ -78,17 +78,19 @@ package struct Envelope: Sendable, Equatable {
     guard try reader.array(8) == Envelope.magic else {
       throw FormatError(.wrongKind, "it does not begin as an object of Muninn does")
     }
+    // First of all, in every version: a flipped bit must not pass for a newer build's number.
+    let covered = UnsafeRawBufferPointer(rebasing: head[..<120])
+    let stored = UInt64(littleEndian: head.loadUnaligned(fromByteOffset: 120, as: UInt64.self))
+    guard checksum(covered) == stored else {
+      throw FormatError(.checksumMismatch, "the object's header is damaged (checksum)")
+    }
     let version = try reader.integer(UInt16.self)
     guard version == formatVersion else {
       throw FormatError(
         .unsupportedVersion,
         "format version \(version) is not one that this build reads (\(formatVersion)): "
-          + "use a newer build")
-    }
-    let covered = UnsafeRawBufferPointer(rebasing: head[..<120])
-    let stored = UInt64(littleEndian: head.loadUnaligned(fromByteOffset: 120, as: UInt64.self))
-    guard checksum(covered) == stored else {
-      throw FormatError(.checksumMismatch, "the object's header is damaged (checksum)")
+          + (version < formatVersion
+            ? "restore it with the build that wrote it, and back up anew" : "use a newer build"))
     }
     let rawKind = try reader.byte()
     let rawSuite = try reader.byte()

@@ -1,6 +1,6 @@
 /// The version that this build writes, and the newest that it reads. Until 1.0 a format may change,
 /// never silently.
-package let formatVersion: UInt16 = 1
+package let formatVersion: UInt16 = 2
 
 /// Limits on what is read from disk. A value over its limit is damage, or an attack, and is refused
 /// before memory is taken for it.

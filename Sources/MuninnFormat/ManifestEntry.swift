@@ -95,6 +95,9 @@ package struct ManifestEntry: Sendable, Equatable {
   package var content = EntryContent.none
   /// The file changed while it was read, each time that it was tried.
   package var isUnstable = false
+  /// A repair found that the repository had not all of the content. Extents are kept as they were:
+  /// chunks that come back with a later backup are found again.
+  package var isDamaged = false
 
   package init(path: [UInt8], kind: EntryKind) {
     self.path = path

@@ -58,6 +58,21 @@ package struct CheckpointRecord: Sendable, Equatable {
   }
 }
 
+/// Journal records that cannot be read and that a later record gives up.
+package struct BridgedRecords: Sendable, Equatable {
+  /// The first and the last number.
+  package let first: UInt64
+  package let last: UInt64
+  /// For people: what was wrong.
+  package let reason: [UInt8]
+
+  package init(first: UInt64, last: UInt64, reason: [UInt8]) {
+    self.first = first
+    self.last = last
+    self.reason = reason
+  }
+}
+
 /// One operation of a journal record. A record's operations apply as one.
 package enum JournalOperation: Sendable, Equatable {
   /// Containers that live from this record on.
@@ -67,6 +82,11 @@ package enum JournalOperation: Sendable, Equatable {
   /// Index segments that join and leave the live ones.
   case segments(added: [SegmentRecord], removed: [Identifier])
   case checkpoint(CheckpointRecord)
+  /// The chunks of the removed containers that can be had are in the added ones: whoever needed a
+  /// removed container needs the added ones from here on.
+  case repacked(added: [ContainerRecord], removed: [Identifier])
+  /// Records that are given up: what they said is lost, and the journal is whole without them.
+  case bridged([BridgedRecords])
 }
 
 /// A journal record: an envelope (the object id is the record's number), then one frame with this
@@ -160,6 +180,13 @@ extension JournalOperation {
     case .checkpoint(let checkpoint):
       checkpoint.encode(into: &writer)
       return (6, writer.bytes)
+    case .repacked(let added, let removed):
+      writer.list(added) { $0.encode(into: &$1) }
+      writer.identifiers(removed)
+      return (7, writer.bytes)
+    case .bridged(let ranges):
+      writer.list(ranges) { $0.encode(into: &$1) }
+      return (15, writer.bytes)
     }
   }
 
@@ -180,6 +207,16 @@ extension JournalOperation {
       }
       self = .segments(added: added, removed: try reader.identifiers())
     case 6: self = .checkpoint(try CheckpointRecord(decoding: &reader))
+    case 7:
+      let added = try reader.list("container count") { (reader) throws(FormatError) in
+        try ContainerRecord(decoding: &reader)
+      }
+      self = .repacked(added: added, removed: try reader.identifiers())
+    case 15:
+      self = .bridged(
+        try reader.list("bridged records") { (reader) throws(FormatError) in
+          try BridgedRecords(decoding: &reader)
+        })
     default:
       throw FormatError(
         .unsupportedVersion, "a journal operation of type \(type): use a newer build")
@@ -219,6 +256,23 @@ extension SegmentRecord {
     byteCount = try reader.varint()
     entryCount = try reader.varint()
     containers = try reader.identifiers()
+  }
+}
+
+extension BridgedRecords {
+  func encode(into writer: inout ByteWriter) {
+    writer.integer(first)
+    writer.integer(last)
+    writer.lengthPrefixed(reason)
+  }
+
+  init(decoding reader: inout ByteReader) throws(FormatError) {
+    first = try reader.integer(UInt64.self)
+    last = try reader.integer(UInt64.self)
+    reason = try reader.lengthPrefixed(limit: 1 << 16, "reason")
+    guard first > 0, first <= last else {
+      throw FormatError(.invalidValue, "bridged records \(first) to \(last)")
+    }
   }
 }
 

@@ -73,6 +73,8 @@ package struct SnapshotRecord: Sendable, Equatable {
   package var counts = SnapshotCounts()
   package var root: TreeRoot
   package var containers: ContainerSet
+  /// The snapshot that a repair made this one from, and that it stands for now.
+  package var repairs: Identifier?
 
   package init(id: Identifier, root: TreeRoot, containers: ContainerSet) {
     self.id = id
@@ -103,6 +105,7 @@ package struct SnapshotRecord: Sendable, Equatable {
     writer.identifier(root.page.location.container)
     writer.integer(root.page.location.slot)
     containers.encode(into: &writer)
+    writer.optionalIdentifier(repairs)
   }
 
   /// `texts` shares what equals that of another snapshot: a list of 10^5 would else be made of 10^6
@@ -139,6 +142,7 @@ package struct SnapshotRecord: Sendable, Equatable {
     root = TreeRoot(
       level: level, page: ChunkReference(identity: identity, length: length, location: location))
     containers = try ContainerSet(decoding: &reader)
+    repairs = try reader.optionalIdentifier()
   }
 }
 

@@ -29,6 +29,8 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
     record("record-forgotten", Sample.forgottenOperation),
     record("record-segments", Sample.segmentOperation),
     record("record-checkpoint", .checkpoint(Sample.checkpointRecord)), checkpoint, head,
+    record("record-repacked", Sample.repackedOperation),
+    record("record-bridged", Sample.bridgedOperation),
     wholeRecord,
     header(.none), header(.aes256gcm), identities,
   ]

@@ -115,6 +115,7 @@ extension SeededGenerator {
         base: oneIn(2) ? nil : identifier(), added: identifiers(upTo: 20),
         removed: identifiers(upTo: 5)))
     snapshot.parent = oneIn(2) ? nil : identifier()
+    snapshot.repairs = oneIn(2) ? nil : identifier()
     snapshot.isFull = oneIn(2)
     snapshot.startedNanoseconds = Int64(bitPattern: number())
     snapshot.completedNanoseconds = Int64(bitPattern: number())
@@ -133,15 +134,24 @@ extension SeededGenerator {
     return snapshot
   }
 
+  private mutating func containers() -> [ContainerRecord] {
+    identifiers(upTo: 20).map {
+      ContainerRecord(
+        id: $0, isManifest: oneIn(2), byteCount: number(),
+        chunkCount: UInt32(number(below: UInt64(FormatLimit.chunksPerContainer))),
+        rawByteCount: number())
+    }
+  }
+
   mutating func operation() -> JournalOperation {
-    switch next() % 5 {
-    case 0:
-      .containers(
-        identifiers(upTo: 20).map {
-          ContainerRecord(
-            id: $0, isManifest: oneIn(2), byteCount: number(),
-            chunkCount: UInt32(number(below: UInt64(FormatLimit.chunksPerContainer))),
-            rawByteCount: number())
+    switch next() % 7 {
+    case 0: .containers(containers())
+    case 5: .repacked(added: containers(), removed: identifiers(upTo: 9))
+    case 6:
+      .bridged(
+        (0..<(next() % 4)).map { _ in
+          let first = 1 + number() / 2
+          return BridgedRecords(first: first, last: first + number() / 2, reason: text(upTo: 30))
         })
     case 1: .snapshot(snapshot())
     case 2: .forgotten(identifiers(upTo: 20))

@@ -51,7 +51,7 @@ enum Sample {
   }
 
   static let footer = ContainerFooter(
-    directoryOffset: 70_258, directoryByteCount: 196, containerByteCount: 70_502, blockCount: 2,
+    directoryOffset: 70_258, directoryByteCount: 196, containerByteCount: 70_630, blockCount: 2,
     chunkCount: 3)
 
   static var segmentTables: SegmentTables {
@@ -105,6 +105,7 @@ enum Sample {
     inline.size = 3
     inline.content = .inline([1, 2, 3])
     inline.isUnstable = true
+    inline.isDamaged = true
     var plain = entry("b", .file, 4)
     plain.size = (1 << 33) + 70_001
     plain.content = .extents(extents)
@@ -152,6 +153,7 @@ enum Sample {
     snapshot.counts.entries = 11
     snapshot.counts.bytes = 1 << 45
     snapshot.counts.errors = 1
+    snapshot.repairs = identifier(22)
     return snapshot
   }
 
@@ -193,8 +195,23 @@ enum Sample {
         containers: ContainerSet(base: nil, added: [identifier(2)], removed: []))
     ]
     checkpoint.earlier = [checkpointRecord]
+    checkpoint.repacks = [Repack(added: [identifier(3)], removed: [identifier(1), identifier(2)])]
+    checkpoint.repackCounts = [RepackCount(snapshot: identifier(20), count: 1)]
     return checkpoint
   }
+
+  static let repackedOperation = JournalOperation.repacked(
+    added: [
+      ContainerRecord(
+        id: identifier(3), isManifest: false, byteCount: 1 << 20, chunkCount: 7,
+        rawByteCount: 2 << 20)
+    ],
+    removed: [identifier(1), identifier(2)])
+
+  static let bridgedOperation = JournalOperation.bridged([
+    BridgedRecords(first: 1, last: 1, reason: Array("checksum".utf8)),
+    BridgedRecords(first: 5, last: 1 << 40, reason: []),
+  ])
 
   static let forgottenOperation = JournalOperation.forgotten([identifier(18), identifier(17)])
 

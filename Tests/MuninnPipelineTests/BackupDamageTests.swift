@@ -141,11 +141,13 @@ import Testing
       let good = try #require(scene.storage.peek(name))
       var bytes = good
       bytes[8] = UInt8(formatVersion) + 1
+      mendEnvelope(&bytes)
       scene.storage.poke(name, bytes)
       let said = complaints()
       #expect(
         said.contains {
-          $0.contains(name) && $0.contains("format version 2") && $0.contains("newer build")
+          $0.contains(name) && $0.contains("format version \(formatVersion + 1)")
+            && $0.contains("newer build")
         }, "\(name): \(said)")
       for index in snapshots.indices { _ = try effect(on: index) }
       scene.storage.poke(name, good)

@@ -151,12 +151,12 @@ package final class ContainerWriter {
         current.directory.encoded(), kind: .directory, number: current.blockCount, level: 0)
     }
     let total =
-      current.offset + UInt64(directory.count) + UInt64(ContainerFooter.byteCount)
+      current.offset + UInt64(directory.count) + UInt64(ContainerFooter.tailByteCount)
     let footer = ContainerFooter(
       directoryOffset: current.offset, directoryByteCount: UInt64(directory.count),
       containerByteCount: total, blockCount: current.blockCount,
       chunkCount: UInt32(current.directory.chunkCount))
-    let tail = directory + footer.encoded()
+    let tail = directory + current.envelope.encoded() + footer.encoded()
     try onDisk(name) { () throws(DiskError) in
       try tail.withUnsafeBytesTyped { (bytes) throws(DiskError) in
         try writer.append(bytes)

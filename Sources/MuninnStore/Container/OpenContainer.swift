@@ -44,7 +44,7 @@ extension Store {
   package func openContainer(_ id: Identifier) throws(StoreError) -> OpenContainer {
     let name = ObjectName.container(id)
     let size = try onDisk(name) { () throws(DiskError) in try storage.size(of: name) }
-    let least = UInt64(Envelope.byteCount + ContainerFooter.byteCount)
+    let least = UInt64(Envelope.byteCount + ContainerFooter.tailByteCount)
     guard size >= least else {
       throw StoreError(.damaged, "a container of \(size) bytes: it was cut short", object: name)
     }
@@ -63,7 +63,10 @@ extension Store {
           objectByteCount: size)
       }
     }
-    let wanted = Int(footer.directoryByteCount) + ContainerFooter.byteCount
+    guard tail.suffix(ContainerFooter.tailByteCount).prefix(Envelope.byteCount) == head[...] else {
+      throw StoreError(.damaged, "the envelope's copy is damaged", object: name)
+    }
+    let wanted = Int(footer.directoryByteCount) + ContainerFooter.tailByteCount
     guard wanted <= FormatLimit.recordByteCount else {
       throw StoreError(.damaged, "a directory of \(wanted) bytes", object: name)
     }

@@ -1,5 +1,11 @@
 package import MuninnFormat
 
+/// Records that could not be read, and why.
+package struct JournalGap: Sendable {
+  package let numbers: ClosedRange<UInt64>
+  package let problem: StoreError
+}
+
 /// What the journal's records add up to: the repository's only truth.
 ///
 /// A new operation that changes it needs a line in `apply`, and what it adds a field in
@@ -25,6 +31,13 @@ package struct JournalState: Sendable {
   private(set) var sinceCheckpoint = (records: 0, bytes: 0)
   /// Records that could not be read. A repository that has any is read, never written.
   package var problems: [StoreError] = []
+  /// The records among the problems.
+  package private(set) var gaps: [JournalGap] = []
+  /// All repacks, in their order.
+  package private(set) var repacks: [Repack] = []
+  /// How many repacks came before a snapshot's container set was written, where any did: only those
+  /// behind it say something about it.
+  private var repacksBefore: [Identifier: Int] = [:]
 
   /// Where in `snapshots` those are that were not forgotten.
   private var places: [Identifier: Int] = [:]
@@ -60,9 +73,7 @@ package struct JournalState: Sendable {
     switch operation {
     case .containers(let records):
       for container in records { containers[container.id] = container }
-    case .snapshot(let snapshot):
-      places[snapshot.id] = snapshots.count
-      snapshots.append(snapshot)
+    case .snapshot(let snapshot): insert(snapshot)
     case .forgotten(let ids):
       for id in ids {
         guard let place = places.removeValue(forKey: id) else { continue }
@@ -78,7 +89,59 @@ package struct JournalState: Sendable {
         checkpoints.removeFirst()
       }
       sinceCheckpoint = (0, 0)
+    case .repacked(let added, let removed):
+      for container in added { containers[container.id] = container }
+      for id in removed { containers[id] = nil }
+      repacks.append(Repack(added: added.map(\.id), removed: removed))
+    case .bridged(let ranges): bridge(ranges)
     }
+  }
+
+  /// A repaired snapshot comes right behind the one that it stands for, so that the newest one of
+  /// some kind is the last one still.
+  private mutating func insert(_ snapshot: SnapshotRecord) {
+    if !repacks.isEmpty { repacksBefore[snapshot.id] = repacks.count }
+    if let original = snapshot.repairs {
+      settle()
+      if let place = places[original] {
+        snapshots.insert(snapshot, at: place + 1)
+        findPlaces()
+        return
+      }
+    }
+    places[snapshot.id] = snapshots.count
+    snapshots.append(snapshot)
+  }
+
+  private mutating func bridge(_ ranges: [BridgedRecords]) {
+    // One that bridges itself stands where another was lost: the next does not follow it.
+    if ranges.contains(where: { $0.first <= head && head <= $0.last }) { isHeadKnown = false }
+    giveUp(
+      gaps.filter { gap in
+        ranges.contains {
+          $0.first <= gap.numbers.lowerBound && gap.numbers.upperBound <= $0.last
+        }
+      })
+  }
+
+  /// Counts records that cannot be read as if they said nothing.
+  mutating func giveUp(_ given: [JournalGap]) {
+    let firsts = Set(given.map(\.numbers.lowerBound))
+    gaps.removeAll { firsts.contains($0.numbers.lowerBound) }
+    problems.removeAll { problem in
+      problem.object.flatMap { ObjectName.recordNumber($0) }.map { firsts.contains($0) } ?? false
+    }
+  }
+
+  /// The snapshots that a repaired one stands for.
+  package var superseded: Set<Identifier> { Set(snapshots.compactMap(\.repairs)) }
+
+  /// The state as if some containers were not there: for whoever must not build on them.
+  package func without(_ damaged: Set<Identifier>) -> JournalState {
+    guard !damaged.isEmpty else { return self }
+    var state = self
+    for id in damaged { state.containers[id] = nil }
+    return state
   }
 
   /// Takes the forgotten snapshots out of the list.
@@ -102,10 +165,15 @@ package struct JournalState: Sendable {
 
   /// Steps over a record that cannot be read.
   mutating func skip(to number: UInt64, problem: StoreError) {
-    head = number
+    skip(number...number, problem: problem)
+  }
+
+  private mutating func skip(_ numbers: ClosedRange<UInt64>, problem: StoreError) {
+    head = numbers.upperBound
     headHash = [UInt8](repeating: 0, count: 32)
     isHeadKnown = false
     problems.append(problem)
+    gaps.append(JournalGap(numbers: numbers, problem: problem))
   }
 
   /// Steps over the records between the newest one and `number`, which are not there.
@@ -117,30 +185,44 @@ package struct JournalState: Sendable {
       ? "the record is missing, and record \(number) is there"
       : "this record and the \(missing - 1) after it are missing, and record \(number) is there"
     skip(
-      to: number - 1, problem: StoreError(.damaged, text, object: ObjectName.record(first)))
+      first...(number - 1), problem: StoreError(.damaged, text, object: ObjectName.record(first)))
   }
 
   /// Nil where there is none, or where it was forgotten.
   package func snapshot(_ id: Identifier) -> SnapshotRecord? { places[id].map { snapshots[$0] } }
 
-  /// All containers that a snapshot needs.
+  /// All containers that a snapshot needs, what was repacked since in the place of what it named.
   package func containerSet(of snapshot: Identifier) -> Set<Identifier> {
-    var chain: [ContainerSet] = []
+    var chain: [(set: ContainerSet, repacksBefore: Int)] = []
     var next: Identifier? = snapshot
     // A base is always an older snapshot, so that the chain ends; the count guards against a
     // crafted journal.
     while let id = next, let set = difference(of: id),
       chain.count <= snapshots.count + forgottenSets.count
     {
-      chain.append(set)
+      chain.append((set, repacksBefore[id] ?? 0))
       next = set.base
     }
     var result: Set<Identifier> = []
-    for set in chain.reversed() {
+    var done = 0
+    for (set, before) in chain.reversed() {
+      // A difference speaks of its base as it was when the difference was written.
+      repack(&result, from: &done, upTo: before)
       result.subtract(set.removed)
       result.formUnion(set.added)
     }
+    repack(&result, from: &done, upTo: repacks.count)
     return result
+  }
+
+  private func repack(_ set: inout Set<Identifier>, from done: inout Int, upTo end: Int) {
+    guard done < end else { return }
+    for repack in repacks[done..<end] {
+      let count = set.count
+      set.subtract(repack.removed)
+      if set.count < count { set.formUnion(repack.added) }
+    }
+    done = end
   }
 
   private func difference(of snapshot: Identifier) -> ContainerSet? {
@@ -160,6 +242,8 @@ extension JournalState {
     for container in checkpoint.containers { containers[container.id] = container }
     for segment in checkpoint.segments { segments[segment.id] = segment }
     for item in checkpoint.forgottenSets { forgottenSets[item.snapshot] = item.containers }
+    repacks = checkpoint.repacks
+    for item in checkpoint.repackCounts { repacksBefore[item.snapshot] = item.count }
     findPlaces()
   }
 
@@ -171,6 +255,12 @@ extension JournalState {
     checkpoint.snapshots = snapshots
     checkpoint.forgottenSets = neededSets().sorted { $0.snapshot < $1.snapshot }
     checkpoint.earlier = checkpoints
+    checkpoint.repacks = repacks
+    let sets = Set(snapshots.map(\.id)).union(checkpoint.forgottenSets.map(\.snapshot))
+    checkpoint.repackCounts =
+      repacksBefore.filter { sets.contains($0.key) }
+      .map { RepackCount(snapshot: $0.key, count: $0.value) }
+      .sorted { $0.snapshot < $1.snapshot }
     return checkpoint
   }
 
