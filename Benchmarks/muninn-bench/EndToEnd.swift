@@ -129,6 +129,8 @@ struct EndToEnd {
   /// Extents of all regular files on disk, nil where the file system does not tell.
   private func extents(of root: String) throws -> UInt64? {
     var sum: UInt64 = 0
+    let top = try FileCalls.openDirectory(at: AT_FDCWD, root, path: root)
+    try FileCalls.syncFileSystem(of: top.descriptor, path: root)
     for file in try SourceFiles.list(root) {
       let path = file.path
       let opened = try FileCalls.openForReading(at: AT_FDCWD, path, path: path)

@@ -188,13 +188,45 @@ int muninn_set_flags(int descriptor, uint32_t flags) {
 }
 
 int muninn_extent_count(int descriptor, uint64_t *count) {
-  struct fiemap map;
-  memset(&map, 0, sizeof map);
-  map.fm_length = FIEMAP_MAX_OFFSET;
-  map.fm_flags = FIEMAP_FLAG_SYNC;
-  int returned = result_of(ioctl(descriptor, FS_IOC_FIEMAP, &map));
-  *count = map.fm_mapped_extents;
-  return returned;
+  enum { extents_per_call = 128 };
+  union {
+    struct fiemap map;
+    char room[sizeof(struct fiemap) + extents_per_call * sizeof(struct fiemap_extent)];
+  } answer;
+  struct fiemap *map = &answer.map;
+  uint64_t start = 0;
+  struct fiemap_extent last;
+  memset(&last, 0, sizeof last);
+  *count = 0;
+  for (;;) {
+    memset(&answer, 0, sizeof answer);
+    map->fm_start = start;
+    map->fm_length = FIEMAP_MAX_OFFSET - start;
+    map->fm_extent_count = extents_per_call;
+    int returned = result_of(ioctl(descriptor, FS_IOC_FIEMAP, map));
+    if (returned < 0)
+      return returned;
+    if (map->fm_mapped_extents == 0)
+      return 0;
+    for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
+      const struct fiemap_extent *extent = &map->fm_extents[i];
+      /* It goes on where the last one ended, or leaves room for the hole between the two. */
+      uint64_t dense = last.fe_physical + last.fe_length;
+      uint64_t spaced = last.fe_physical + (extent->fe_logical - last.fe_logical);
+      if (*count == 0 || (extent->fe_physical != dense && extent->fe_physical != spaced))
+        *count += 1;
+      last = *extent;
+    }
+    if (last.fe_flags & FIEMAP_EXTENT_LAST)
+      return 0;
+    start = last.fe_logical + last.fe_length;
+  }
+}
+
+int muninn_sync_file_system(int descriptor) { return result_of(syncfs(descriptor)); }
+
+int muninn_forget_pages(int descriptor) {
+  return -posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 int muninn_file_system_type(int descriptor, uint64_t *type) {
@@ -204,8 +236,13 @@ int muninn_file_system_type(int descriptor, uint64_t *type) {
   return returned;
 }
 
-int muninn_allocate(int descriptor, int keep_size, int64_t size) {
-  return result_of(fallocate(descriptor, keep_size ? FALLOC_FL_KEEP_SIZE : 0, 0, size));
+int muninn_allocate(int descriptor, int keep_size, int64_t offset, int64_t count) {
+  return result_of(fallocate(descriptor, keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset, count));
+}
+
+int muninn_punch_hole(int descriptor, int64_t offset, int64_t count) {
+  int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  return result_of(fallocate(descriptor, mode, offset, count));
 }
 
 int muninn_start_write_back(int descriptor, int64_t offset, int64_t count) {

@@ -60,8 +60,11 @@ public struct RestoreRequest: Sendable {
   public var target: String
   /// Paths below the snapshot's root; empty means everything.
   public var paths: [String] = []
-  /// Lay files out in path order in preallocated contiguous extents.
+  /// Lay files out in path order in preallocated contiguous extents; holes stay holes.
   public var defragment: Bool = false
+  /// Report the extents that the restored files lie in, and those of the source where it is on this
+  /// machine. A defragmenting restore always does.
+  public var countsExtents: Bool = false
   /// Where the restored tree's index is written, so that its next backup reads nothing; nil takes
   /// the state directory.
   public var indexDirectory: String?

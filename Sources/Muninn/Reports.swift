@@ -23,6 +23,28 @@ public struct BackupReport: Sendable, Codable {
   }
 }
 
+/// In how many contiguous pieces files lie on disk, as `filefrag` counts them.
+public struct ExtentStatistics: Sendable, Codable, Equatable {
+  /// Files that have content on disk.
+  public let files: UInt64
+  /// Extents of all of them.
+  public let total: UInt64
+  /// Extents of a file: of the one in the middle, of 99 in 100 files at most, and of the worst.
+  public let median: UInt64
+  public let percentile99: UInt64
+  public let maximum: UInt64
+
+  public init(
+    files: UInt64, total: UInt64, median: UInt64, percentile99: UInt64, maximum: UInt64
+  ) {
+    self.files = files
+    self.total = total
+    self.median = median
+    self.percentile99 = percentile99
+    self.maximum = maximum
+  }
+}
+
 public struct RestoreReport: Sendable, Codable {
   public let snapshot: String
   public let seconds: Double
@@ -31,17 +53,18 @@ public struct RestoreReport: Sendable, Codable {
   public let bytes: UInt64
   public let containersRead: UInt64
   public let containerBytesRead: UInt64
-  /// Extents of all restored files as the file system reports them, where it was asked to
-  /// defragment.
-  public let extents: UInt64?
+  /// Of the restored files, where it was asked for and the file system tells.
+  public let extents: ExtentStatistics?
+  /// Of the same files in the source, where it is on this machine still and they have not changed.
+  public let sourceExtents: ExtentStatistics?
   public let problems: [PathProblem]
   /// How many problems there were in all.
   public let problemCount: UInt64
 
   public init(
     snapshot: String, seconds: Double, entries: UInt64, files: UInt64, bytes: UInt64,
-    containersRead: UInt64, containerBytesRead: UInt64, extents: UInt64?, problems: [PathProblem],
-    problemCount: UInt64
+    containersRead: UInt64, containerBytesRead: UInt64, extents: ExtentStatistics?,
+    sourceExtents: ExtentStatistics? = nil, problems: [PathProblem], problemCount: UInt64
   ) {
     self.snapshot = snapshot
     self.seconds = seconds
@@ -51,6 +74,7 @@ public struct RestoreReport: Sendable, Codable {
     self.containersRead = containersRead
     self.containerBytesRead = containerBytesRead
     self.extents = extents
+    self.sourceExtents = sourceExtents
     self.problems = problems
     self.problemCount = problemCount
   }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import MuninnDisk
 internal import MuninnFormat
 internal import MuninnPipeline
@@ -30,6 +31,8 @@ extension Repository {
         threads: max(1, request.threads ?? Machine.coreCount))
       options.paths = request.paths.map { pathBytes(display: $0) }
       options.defragment = request.defragment
+      options.countsExtents = request.countsExtents || request.defragment
+      options.source = source(of: snapshot)
       counters.entriesTotal.store(snapshot.counts.entries, ordering: .relaxed)
       counters.bytesTotal.store(snapshot.counts.bytes, ordering: .relaxed)
       let catalogue = state.identityCatalogue(
@@ -51,8 +54,31 @@ extension Repository {
         seconds: Double(Machine.monotonicNanoseconds() - started) / 1e9,
         entries: outcome.entries, files: outcome.files, bytes: outcome.bytes,
         containersRead: outcome.containersRead, containerBytesRead: outcome.containerBytesRead,
-        extents: outcome.extents, problems: outcome.failures.map { PathProblem($0) },
-        problemCount: outcome.failureCount)
+        extents: outcome.extents.map { ExtentStatistics($0) },
+        sourceExtents: outcome.sourceExtents.map { ExtentStatistics($0) },
+        problems: outcome.failures.map { PathProblem($0) }, problemCount: outcome.failureCount)
     }
+  }
+
+  /// The directory that was a snapshot's root, where it is one of this machine.
+  private func source(of snapshot: SnapshotRecord) -> [UInt8]? {
+    guard snapshot.host == Array(Machine.hostName().utf8), let first = snapshot.paths.first else {
+      return nil
+    }
+    let isRoot = snapshot.paths.count == 1 && isDirectory(first)
+    return isRoot ? first : [0x2F]
+  }
+
+  private func isDirectory(_ path: [UInt8]) -> Bool {
+    let name = path.map { CChar(bitPattern: $0) } + [0]
+    return (try? FileCalls.status(at: AT_FDCWD, name, path: ""))?.kind == .directory
+  }
+}
+
+extension ExtentStatistics {
+  init(_ counts: ExtentCounts) {
+    self.init(
+      files: counts.files, total: counts.total, median: counts.percentile(50),
+      percentile99: counts.percentile(99), maximum: counts.maximum)
   }
 }

@@ -17,6 +17,8 @@ struct RestoreCommand: AsyncParsableCommand {
   var paths: [String] = []
   @Flag(name: .customLong("defrag"), help: "Lay files out in path order in contiguous extents.")
   var defragment = false
+  @Flag(name: .customLong("extents"), help: "Report the extents of the files, as --defrag does.")
+  var countsExtents = false
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var report: ReportOptions
 
@@ -26,6 +28,7 @@ struct RestoreCommand: AsyncParsableCommand {
       target: PathText.encode(Paths.absoluteBytes(target)))
     request.paths = paths
     request.defragment = defragment
+    request.countsExtents = countsExtents
     request.threads = threads.threads
     let line = ProgressLine()
     defer { line.end() }
@@ -51,12 +54,17 @@ struct RestoreCommand: AsyncParsableCommand {
     Terminal.print(
       "read     \(Quantity.count(result.containersRead)) containers,"
         + " \(Quantity.size(result.containerBytesRead))")
-    if let extents = result.extents {
-      let each = result.files > 0 ? Double(extents) / Double(result.files) : 0
-      let hundredths = Int((each * 100).rounded())
-      Terminal.print(
-        "extents  \(Quantity.count(extents)), \(hundredths / 100).\(hundredths % 100 / 10)"
-          + "\(hundredths % 10) a file")
-    }
+    if let before = result.sourceExtents { extents("source ", before) }
+    if let after = result.extents { extents("extents", after) }
+  }
+
+  private func extents(_ label: String, _ counts: ExtentStatistics) {
+    let each = counts.files > 0 ? Double(counts.total) / Double(counts.files) : 0
+    let hundredths = Int((each * 100).rounded())
+    Terminal.print(
+      "\(label)  \(Quantity.count(counts.total)) extents in \(Quantity.count(counts.files)) files:"
+        + " \(hundredths / 100).\(hundredths % 100 / 10)\(hundredths % 10) a file,"
+        + " median \(counts.median), 99th percentile \(counts.percentile99),"
+        + " most \(counts.maximum)")
   }
 }

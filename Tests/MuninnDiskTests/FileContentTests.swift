@@ -130,7 +130,10 @@ import Testing
       ("write", { try FileCalls.write(-1, at: 0, bytes, path: "x") }),
       ("truncate", { try FileCalls.truncate(-1, 0, path: "x") }),
       ("fallocate", { _ = try FileCalls.allocate(-1, 1, path: "x") }),
+      ("fallocate", { _ = try FileCalls.allocate(-1, at: 1, 1, path: "x") }),
+      ("fallocate", { _ = try FileCalls.punchHole(-1, at: 1, 1, path: "x") }),
       ("fsync", { try FileCalls.sync(-1, path: "x") }),
+      ("syncfs", { try FileCalls.syncFileSystem(of: -1, path: "x") }),
       ("lseek", { _ = try FileCalls.dataRanges(-1, size: 1, path: "x") }),
       ("fiemap", { _ = try FileCalls.extentCount(of: -1, path: "x") }),
       ("statx", { _ = try FileCalls.status(of: -1, path: "x") }),
@@ -224,7 +227,40 @@ import Testing
     for place: UInt64 in [0, 10 << 20, 20 << 20] {
       try writeBytes(file.descriptor, at: place, [UInt8](repeating: 1, count: 8192), path: path)
     }
-    #expect(try FileCalls.extentCount(of: file.descriptor, path: path) == 3)
+    try FileCalls.syncFileSystem(of: file.descriptor, path: path)
+    let count = try FileCalls.extentCount(of: file.descriptor, path: path)
+    let result = try runProgram(["filefrag", path])
+    guard result.status == 0 else { return }
+    let words = result.output.split(separator: " ").map(String.init)
+    #expect(words.contains("\(try #require(count))"), "\(result.output)")
+  }
+
+  @Test func aRangeIsReservedAndGivenBack() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.file("file")
+    try writeFile(path, [])
+    let file = try FileCalls.open(at: AT_FDCWD, path, flags: O_RDWR, path: path)
+    let descriptor = file.descriptor
+    guard try FileCalls.allocate(descriptor, at: 8 << 20, 1 << 20, path: path) else { return }
+    var status = try FileCalls.status(of: descriptor, path: path)
+    #expect(status.size == 9 << 20)
+    #expect((2048..<4096).contains(status.blocks512))
+    try writeBytes(descriptor, at: 8 << 20, [UInt8](repeating: 7, count: 1 << 20), path: path)
+    guard try FileCalls.punchHole(descriptor, at: 8 << 20, 1 << 19, path: path) else { return }
+    status = try FileCalls.status(of: descriptor, path: path)
+    #expect(status.size == 9 << 20)
+    #expect(status.blocks512 < 2048)
+    let bytes = try readBytes(descriptor, at: 8 << 20, count: 1 << 20, path: path)
+    #expect(bytes.prefix(1 << 19).allSatisfy { $0 == 0 })
+    #expect(bytes.suffix(1 << 19).allSatisfy { $0 == 7 })
+    for offset in [UInt64.max, UInt64(Int64.max)] {
+      #expect(throws: DiskError.self) {
+        try FileCalls.allocate(descriptor, at: offset, 2, path: path)
+      }
+      #expect(throws: DiskError.self) {
+        try FileCalls.punchHole(descriptor, at: offset, 2, path: path)
+      }
+    }
   }
 
   @Test(.enabled(if: access("/dev/shm", W_OK) == 0))

@@ -67,13 +67,18 @@ import Testing
     let outcome = try restore(backup.snapshot, to: target) {
       $0.threads = threads
       $0.defragment = defragments
+      $0.countsExtents = true
+      $0.source = Array(tree.path.utf8)
     }
     expectSame(try describeTree(tree.path), try describeTree(target))
     for failure in outcome.failures {
       Issue.record("\(displayPath(failure.path)): \(failure.message)")
     }
     #expect(outcome.entries == UInt64(tree.entryCount + 1))
-    if defragments { #expect((outcome.extents ?? 1) > 0) }
+    if let extents = outcome.extents {
+      #expect(extents.files > 0 && extents.total >= extents.files)
+      #expect(outcome.sourceExtents?.files == extents.files)
+    }
   }
 
   @Test func theNextBackupOfARestoredTreeReadsNoFile() throws {

@@ -83,14 +83,24 @@ int muninn_remove_xattr_at(int directory, const char *_Nullable name,
 int muninn_get_flags(int descriptor, uint32_t *_Nonnull flags);
 int muninn_set_flags(int descriptor, uint32_t flags);
 
-/* The number of extents after delayed allocation was flushed (FIEMAP_FLAG_SYNC). */
+/* The number of contiguous runs that the file lies in on disk, as filefrag(8) counts them. Content
+ * whose place is not decided yet (delayed allocation) lies nowhere: sync it first. */
 int muninn_extent_count(int descriptor, uint64_t *_Nonnull count);
+
+/* syncfs: everything of the descriptor's file system. */
+int muninn_sync_file_system(int descriptor);
+
+/* Lets the page cache forget the file's clean pages, so that the next read comes from the disk. */
+int muninn_forget_pages(int descriptor);
 
 /* The magic number of the descriptor's file system, statfs(2). */
 int muninn_file_system_type(int descriptor, uint64_t *_Nonnull type);
 
 /* fallocate; keeps the visible size where `keep_size`. */
-int muninn_allocate(int descriptor, int keep_size, int64_t size);
+int muninn_allocate(int descriptor, int keep_size, int64_t offset, int64_t count);
+
+/* Gives the range's blocks back; it reads as zeros then. */
+int muninn_punch_hole(int descriptor, int64_t offset, int64_t count);
 
 /* Starts writing a range back without waiting for it. */
 int muninn_start_write_back(int descriptor, int64_t offset, int64_t count);

@@ -90,15 +90,39 @@ extension FileCalls {
   package static func allocate(
     _ descriptor: CInt, _ size: UInt64, path: @autoclosure () -> String
   ) throws(DiskError) -> Bool {
-    try allocate(descriptor, size, keepSize: false, path: path)
+    try allocate(descriptor, at: 0, size, keepSize: false, path: path)
+  }
+
+  /// The same for the `count` bytes from `offset`; what lies before them stays a hole.
+  package static func allocate(
+    _ descriptor: CInt, at offset: UInt64, _ count: UInt64, path: @autoclosure () -> String
+  ) throws(DiskError) -> Bool {
+    try allocate(descriptor, at: offset, count, keepSize: false, path: path)
   }
 
   static func allocate(
-    _ descriptor: CInt, _ size: UInt64, keepSize: Bool, path: () -> String
+    _ descriptor: CInt, at offset: UInt64, _ count: UInt64, keepSize: Bool, path: () -> String
   ) throws(DiskError) -> Bool {
-    guard size > 0 else { return true }
-    guard fits(size, 0) else { throw SystemCall.failure(EFBIG, "fallocate", path()) }
-    let result = SystemCall.shim { muninn_allocate(descriptor, keepSize ? 1 : 0, Int64(size)) }
+    guard count > 0 else { return true }
+    let (end, overflows) = offset.addingReportingOverflow(count)
+    guard !overflows, fits(end, 0) else { throw SystemCall.failure(EFBIG, "fallocate", path()) }
+    let result = SystemCall.shim {
+      muninn_allocate(descriptor, keepSize ? 1 : 0, Int64(offset), Int64(count))
+    }
+    if result == -EOPNOTSUPP || result == -ENOSYS { return false }
+    try SystemCall.check(result, "fallocate", path)
+    return true
+  }
+
+  /// Makes a hole of the `count` bytes from `offset`, within the file. Returns false where the file
+  /// system has no holes.
+  package static func punchHole(
+    _ descriptor: CInt, at offset: UInt64, _ count: UInt64, path: @autoclosure () -> String
+  ) throws(DiskError) -> Bool {
+    guard count > 0 else { return true }
+    let (end, overflows) = offset.addingReportingOverflow(count)
+    guard !overflows, fits(end, 0) else { throw SystemCall.failure(EFBIG, "fallocate", path()) }
+    let result = SystemCall.shim { muninn_punch_hole(descriptor, Int64(offset), Int64(count)) }
     if result == -EOPNOTSUPP || result == -ENOSYS { return false }
     try SystemCall.check(result, "fallocate", path)
     return true
@@ -113,6 +137,19 @@ extension FileCalls {
     let result = SystemCall.libc { fsync(descriptor) }
     try SystemCall.check(result, "fsync", path)
   }
+
+  /// syncfs: everything that was written to the descriptor's file system is on stable storage when
+  /// it returns, and every byte of it has its place.
+  package static func syncFileSystem(
+    of descriptor: CInt, path: @autoclosure () -> String
+  ) throws(DiskError) {
+    let result = SystemCall.shim { muninn_sync_file_system(descriptor) }
+    try SystemCall.check(result, "syncfs", path)
+  }
+
+  /// Lets the page cache forget what it has of the file and is on stable storage, so that the next
+  /// read asks the disk. Only advice: nothing is reported.
+  package static func forgetPages(_ descriptor: CInt) { _ = muninn_forget_pages(descriptor) }
 
   /// Whether a range is one that the kernel's signed offsets can express.
   private static func fits(_ offset: UInt64, _ count: Int) -> Bool {
@@ -162,8 +199,9 @@ extension FileCalls {
     return ranges
   }
 
-  /// How many extents the file has on disk, delayed allocation flushed first; nil where the file
-  /// system does not say.
+  /// In how many contiguous runs the file lies on disk, as filefrag(8) counts them; nil where the
+  /// file system does not say. What was written lately may have no place yet: `syncFileSystem`
+  /// first.
   package static func extentCount(
     of descriptor: CInt, path: @autoclosure () -> String
   ) throws(DiskError) -> UInt64? {

@@ -23,7 +23,7 @@ struct PlanStage {
     var entry: ManifestEntry?
   }
 
-  private let run: RestoreRun
+  let run: RestoreRun
   private let selection: PathSelection
   private let emit: (RestoreWindow) -> Bool
   private var walk: ManifestWalk
@@ -174,37 +174,21 @@ struct PlanStage {
       builder.plain.append(UInt32(builder.entries.count))
       builder.entries.append(planned)
     case .extents(let extents):
-      planned.isMade = reserve(entry, planned, hasHoles: extents.contains { isHole($0) })
+      planned.isMade = reserve(planned) { (reservation) throws(DiskError) in
+        for extent in extents { try reservation.add(extent) }
+      }
       return add(extents, to: planned)
     case .tree(let root, _):
-      planned.isMade = reserve(entry, planned, hasHoles: true)
+      planned.isMade = reserve(planned) { [pages] (reservation) throws(DiskError) in
+        // A page that cannot be read is met again when the content is planned.
+        guard var tree = try? TreeReader(root, reader: pages) else { return }
+        while let leaf = try? tree.nextLeaf(), let extents = try? pages.extents(of: leaf) {
+          for extent in extents { try reservation.add(extent) }
+        }
+      }
       return add(root, to: planned)
     }
     return true
-  }
-
-  /// Makes a file and reserves its space, in path order, where that is asked for. One with holes is
-  /// left as it is: its holes stay holes. Returns whether the file was made.
-  private func reserve(_ entry: ManifestEntry, _ planned: PlannedEntry, hasHoles: Bool) -> Bool {
-    guard run.defragments else { return false }
-    let path = displayPath(entry.path)
-    var isMade = false
-    do throws(DiskError) {
-      let directory = try run.tree.handle(planned.directory)
-      let file = try FileCalls.open(
-        at: directory.descriptor, lastName(of: entry.path),
-        flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, path: path)
-      isMade = true
-      if !hasHoles { _ = try FileCalls.allocate(file.descriptor, entry.size, path: path) }
-    } catch {
-      // Whoever writes the file meets the same trouble and reports it.
-      run.stopIfTargets(error)
-    }
-    return isMade
-  }
-
-  private func isHole(_ extent: Extent) -> Bool {
-    if case .hole = extent { true } else { false }
   }
 }
 
@@ -240,7 +224,7 @@ extension PlanStage {
     do throws(StoreError) {
       var tree = try TreeReader(root, reader: pages)
       while let leaf = try tree.nextLeaf() {
-        for extent in try decodeExtents(leaf) {
+        for extent in try pages.extents(of: leaf) {
           try add(extent, at: offset, to: UInt32(builder.entries.count - 1))
           let (next, overflow) = offset.addingReportingOverflow(extent.byteCount)
           guard !overflow, next <= planned.entry.size else {
@@ -267,17 +251,6 @@ extension PlanStage {
   private mutating func beginShared(_ file: SharedFile) {
     builder.shared[UInt32(builder.entries.count)] = file
     builder.entries.append(file.planned)
-  }
-
-  private func decodeExtents(_ leaf: ChunkReference) throws(StoreError) -> [Extent] {
-    let bytes = try pages.read(leaf)
-    do {
-      return try bytes.withUnsafeBytesTyped { (raw) throws(FormatError) in
-        try ExtentPage.decode(raw)
-      }
-    } catch {
-      throw StoreError(error, object: ObjectName.container(leaf.location.container))
-    }
   }
 
   /// Plans a chunk: at the place that the manifest names where that is still true, else where the

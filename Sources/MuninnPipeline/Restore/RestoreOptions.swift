@@ -12,8 +12,14 @@ package struct RestoreOptions: Sendable {
   /// Paths below the root; a directory means all that is below it, and what lies above a path comes
   /// with it. Empty for everything.
   package var paths: [[UInt8]] = []
-  /// Reserve each file's space before it is written, and count extents in the end.
+  /// Make files in path order and reserve each one's space, but for its holes, before it is
+  /// written.
   package var defragment = false
+  /// Count the extents of the restored files in the end.
+  package var countsExtents = false
+  /// Where the tree that was backed up still lies, to count its extents too. Files that have
+  /// changed since do not count.
+  package var source: [UInt8]?
   package var threads: Int
   /// Where the new identities of the restored files are written to, for the next backup of the
   /// target. Only a restore of everything has them.
@@ -49,8 +55,10 @@ package struct RestoreOutcome: Sendable {
   package var bytes: UInt64 = 0
   package var containersRead: UInt64 = 0
   package var containerBytesRead: UInt64 = 0
-  /// Extents of all restored files, where they were asked for and the file system tells.
-  package var extents: UInt64?
+  /// Extents of the restored files, where they were asked for and the file system tells.
+  package var extents: ExtentCounts?
+  /// The same of the files that they are copies of, where those still lie in the source.
+  package var sourceExtents: ExtentCounts?
   /// The first thousand.
   package var failures: [PathFailure] = []
   package var failureCount: UInt64 = 0

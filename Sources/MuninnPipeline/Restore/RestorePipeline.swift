@@ -96,9 +96,10 @@ package struct RestorePipeline {
     _ run: RestoreRun, _ selection: PathSelection
   ) throws(PipelineError) -> RestoreOutcome {
     var outcome = RestoreOutcome()
-    if options.defragment {
-      outcome.extents = try ExtentCountStage(run: run, options: options, selection: selection)
-        .count()
+    if options.countsExtents {
+      (outcome.extents, outcome.sourceExtents) = try ExtentCountStage(
+        run: run, options: options, selection: selection
+      ).count()
       try run.checkStopped()
     }
     outcome.entries = run.entries.load(ordering: .relaxed)

@@ -45,7 +45,7 @@ struct RestoreWork: Sendable {
         .informational,
         "Restored \(report.files) files, \(report.bytes) bytes, from snapshot \(report.snapshot)."))
     if let extents = report.extents {
-      end.messages.append(.init(.informational, "The files lie in \(extents) extents."))
+      end.messages.append(.init(.informational, "The files lie in \(extents.total) extents."))
     }
     var record = fileSystem
     record.counts = .init(files: report.files, bytes: report.bytes, ticks: Timestamp.now.ticks)
