@@ -84,6 +84,13 @@ extension BackupStatistics {
   }
 }
 
+extension ManifestEntry {
+  /// The first name of a file that this entry is a further one of.
+  fileprivate var firstName: [UInt8]? {
+    if case .later(let first) = hardLink { first } else { nil }
+  }
+}
+
 extension Entry {
   init(_ entry: ManifestEntry) {
     let kind: Kind =
@@ -100,6 +107,11 @@ extension Entry {
       path: displayPath(entry.path), kind: kind, mode: UInt32(entry.mode), userID: entry.userID,
       groupID: entry.groupID, userName: text(entry.userName), groupName: text(entry.groupName),
       size: entry.size, modifiedNanoseconds: entry.modifiedNanoseconds,
-      linkTarget: entry.kind == .symlink ? displayPath(entry.linkTarget) : nil)
+      linkTarget: entry.kind == .symlink ? displayPath(entry.linkTarget) : nil,
+      changedNanoseconds: entry.changedNanoseconds,
+      birthNanoseconds: entry.birthNanoseconds == 0 ? nil : entry.birthNanoseconds,
+      hardLinkTo: entry.firstName.map { displayPath($0) },
+      attributeNames: entry.attributes.map { displayPath($0.name) },
+      inodeFlags: entry.inodeFlags, isUnstable: entry.isUnstable)
   }
 }

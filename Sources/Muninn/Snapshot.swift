@@ -90,10 +90,24 @@ public struct Entry: Sendable, Codable, Equatable {
   /// Nanoseconds since 1970, UTC.
   public let modifiedNanoseconds: Int64
   public let linkTarget: String?
+  /// When the inode changed last.
+  public let changedNanoseconds: Int64
+  /// When the file was made, where its file system keeps that.
+  public let birthNanoseconds: Int64?
+  /// For one of several names of a file: the first one's path.
+  public let hardLinkTo: String?
+  /// Names of the extended attributes, POSIX ACLs and capabilities among them.
+  public let attributeNames: [String]
+  /// The flags of chattr(1) that a restore sets again, as `FS_IOC_GETFLAGS` numbers them.
+  public let inodeFlags: UInt32
+  /// The file was changing each time that the backup read it: its content is of no one moment.
+  public let isUnstable: Bool
 
   public init(
     path: String, kind: Kind, mode: UInt32, userID: UInt32, groupID: UInt32, userName: String,
-    groupName: String, size: UInt64, modifiedNanoseconds: Int64, linkTarget: String?
+    groupName: String, size: UInt64, modifiedNanoseconds: Int64, linkTarget: String?,
+    changedNanoseconds: Int64 = 0, birthNanoseconds: Int64? = nil, hardLinkTo: String? = nil,
+    attributeNames: [String] = [], inodeFlags: UInt32 = 0, isUnstable: Bool = false
   ) {
     self.path = path
     self.kind = kind
@@ -105,5 +119,11 @@ public struct Entry: Sendable, Codable, Equatable {
     self.size = size
     self.modifiedNanoseconds = modifiedNanoseconds
     self.linkTarget = linkTarget
+    self.changedNanoseconds = changedNanoseconds
+    self.birthNanoseconds = birthNanoseconds
+    self.hardLinkTo = hardLinkTo
+    self.attributeNames = attributeNames
+    self.inodeFlags = inodeFlags
+    self.isUnstable = isUnstable
   }
 }

@@ -74,10 +74,11 @@ private final class EntryOutput: Sendable {
     let size = String(entry.size)
     let time = Quantity.localTime(Double(entry.modifiedNanoseconds) / 1e9)
     let link = entry.linkTarget.map { " -> \(Terminal.safe($0))" } ?? ""
+    let mark = entry.isUnstable ? "  [changed while it was backed up]" : ""
     return [
       mode(entry), padded(user, 8), padded(group, 8),
       String(repeating: " ", count: max(0, 12 - size.count)) + size, time,
-      Terminal.safe(entry.path) + link,
+      Terminal.safe(entry.path) + link + mark,
     ].joined(separator: " ")
   }
 

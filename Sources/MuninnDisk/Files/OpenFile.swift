@@ -9,6 +9,13 @@ package struct OpenFile: ~Copyable, Sendable {
 
   deinit { _ = Glibc.close(descriptor) }
 
+  /// Hands the open descriptor to whoever closes it now.
+  package consuming func release() -> CInt {
+    let descriptor = descriptor
+    discard self
+    return descriptor
+  }
+
   /// Closes and reports what deinit would swallow: some file systems (NFS, quotas) refuse a write
   /// only now. The descriptor is gone in either case, so nothing is retried.
   package consuming func close(path: @autoclosure () -> String = "") throws(DiskError) {

@@ -92,14 +92,22 @@ package struct BackupPipeline {
       }
     }
     let assembler = WorkerThread.start(name: "muninn-tree") {
-      do throws(StoreError) {
-        let live = LiveContainers(session: shared.session, store: shared.store)
+      let live = LiveContainers(session: shared.session, store: shared.store)
+      var late: BackupWorker?
+      do throws(PipelineError) {
         let result = try shared.assemble.run(
-          manifest: shared.manifest, live: live, counters: shared.counters)
+          manifest: shared.manifest, live: live, counters: shared.counters
+        ) { (walked, link) throws(PipelineError) in
+          let worker = late ?? BackupWorker(shared: shared)
+          late = worker
+          return try worker.readAlone(walked, link)
+        }
+        try late?.finish()
         assembled.withLock { $0 = result }
       } catch {
-        _ = shared.stop(error)
+        shared.stop(error)
       }
+      late?.discard()
     }
     counters.phase = .reading
     var counts = SnapshotCounts()
@@ -128,13 +136,10 @@ package struct BackupPipeline {
       live: LiveContainers(session: shared.session, store: store), counters: counters
     ) { (batch) throws(PipelineError) in
       guard shared.assemble.waitForRoom(batch.sequence) else { throw PipelineError.cancelled }
-      let needsReading = batch.items.contains { if case .read = $0 { true } else { false } }
-      if needsReading {
+      if batch.needsReading {
         guard shared.pool.add(batch) else { throw PipelineError.cancelled }
       } else {
-        shared.assemble.deliver(
-          batch.items.compactMap { if case .ready(let entry) = $0 { entry } else { nil } },
-          sequence: batch.sequence)
+        shared.assemble.deliver(batch.finished, sequence: batch.sequence)
       }
     }
     try walk.run { (walked) throws(PipelineError) in

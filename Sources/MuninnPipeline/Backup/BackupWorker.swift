@@ -13,17 +13,17 @@ final class BackupWorker {
   /// Bytes that are read from a large file at a time.
   static let segmentByteCount = 4 << 20
 
-  private let shared: BackupShared
+  let shared: BackupShared
   private let writer: ContainerWriter
-  private let sizes: mn_chunk_sizes
+  let sizes: mn_chunk_sizes
   /// Holds the small files of a batch, side by side.
   private let small: Buffer
   private var fill = 0
-  private var claims: [ChunkClaim] = []
-  private var offsets: [Int] = []
+  var claims: [ChunkClaim] = []
+  var offsets: [Int] = []
   /// Files of the batch that wait for their chunks' locations.
   private var waiting: [(entry: Int, firstClaim: Int, claimCount: Int)] = []
-  private var entries: [ManifestEntry] = []
+  var finished = FinishedBatch()
 
   init(shared: BackupShared) {
     self.shared = shared
@@ -46,6 +46,11 @@ final class BackupWorker {
         try process(batch)
       }
     }
+    try finish()
+  }
+
+  /// Closes the container: nothing more will come.
+  func finish() throws(PipelineError) {
     guard !shared.cancellation.isCancelled else { return }
     try fromStore { () throws(StoreError) in try writer.finish() }
   }
@@ -55,13 +60,14 @@ final class BackupWorker {
   // MARK: Batches of small files
 
   private func process(_ batch: Batch) throws(PipelineError) {
-    entries.removeAll(keepingCapacity: true)
+    finished = FinishedBatch()
     fill = 0
     var large: LargeEntry?
     for item in batch.items {
       switch item {
-      case .ready(let entry): entries.append(entry)
-      case .read(let walked, _, let link):
+      case .ready(let entry): finished.entries.append(entry)
+      case .link(let walked, let name): finished.append(walked, name)
+      case .read(let walked, let link):
         // A large file is the last of its batch, so that one slot of its own in the order is
         // enough.
         if let before = large {
@@ -75,49 +81,95 @@ final class BackupWorker {
     try settle()
     if let large { try finishLarge(large) }
     if let first = batch.items.first { shared.counters.setCurrentPath(first.path) }
-    shared.assemble.deliver(entries, sequence: batch.sequence)
+    shared.assemble.deliver(finished, sequence: batch.sequence)
   }
 
-  /// Reads one file: small ones into the batch's buffer, large ones segment by segment.
+  /// Reads one file that no batch is made of; nil where it could not be read.
+  func readAlone(
+    _ walked: WalkedEntry, _ link: HardLink
+  ) throws(PipelineError) -> ManifestEntry? {
+    finished = FinishedBatch()
+    fill = 0
+    let large = try read(walked, link)
+    try settle()
+    if let large { try finishLarge(large) }
+    return finished.entries.first
+  }
+
+  /// What an attempt at a file came to.
+  enum Attempt {
+    case done
+    /// All of it was read and waits for its segments.
+    case large(LargeEntry)
+    /// The file changed meanwhile: what was read of it is nothing.
+    case changed
+  }
+
+  /// Reads one file: small ones into the batch's buffer, large ones segment by segment. One that
+  /// changes meanwhile is read again, a few times.
   private func read(_ walked: WalkedEntry, _ link: HardLink) throws(PipelineError) -> LargeEntry? {
-    var attempt = 0
+    var number = 0
     while true {
-      attempt += 1
+      number += 1
       do throws(DiskError) {
-        let path = walked.path
-        let file = try withCString(walked.name) { (name) throws(DiskError) in
-          try FileCalls.openForReading(
-            at: walked.directory.descriptor, name, path: displayPath(path))
+        switch try attempt(number, at: walked, link) {
+        case .done: return nil
+        case .large(let entry): return entry
+        case .changed: continue
         }
-        let descriptor = file.descriptor
-        // What the walk saw serves as the state before a small file is read: the one after it tells
-        // whether this was that file. A large file is looked at again before hours of reading.
-        let before =
-          attempt == 1 && BackupWorker.isSmall(walked.status)
-          ? walked.status : try FileCalls.status(of: descriptor, path: displayPath(path))
-        guard before.kind == .file else {
-          throw DiskError(errno: ESTALE, operation: "read", path: displayPath(path))
-        }
-        var entry = ManifestEntry(walked, link)
-        entry.take(before)
-        entry.attributes = try FileCalls.extendedAttributes(
-          of: descriptor, path: displayPath(path)
-        ).map { NamedAttribute(name: $0.name, value: $0.value) }
-        // Flags are asked for where statx says that there are any: one call less a file.
-        if before.attributes & BackupWorker.flaggedAttributes != 0 {
-          entry.inodeFlags = try inodeFlags(descriptor, path)
-        }
-        if !BackupWorker.isSmall(before) {
-          return try readLarge(descriptor, entry, before, isLastAttempt: attempt >= 3)
-        }
-        if try readSmall(descriptor, entry, before, isLastAttempt: attempt >= 3) { return nil }
       } catch {
         if let failure = shared.storeFailure { throw failure }
-        shared.fail(PathFailure(path: walked.path, message: error.description))
+        shared.fail(PathFailure(path: walked.path, message: BackupWorker.reason(error)))
         return nil
       }
     }
   }
+
+  private static func reason(_ error: DiskError) -> String {
+    switch error.errno {
+    case ENOENT: "disappeared after its directory was listed: \(error.description)"
+    case ESTALE: "became another kind of file after its directory was listed"
+    default: error.description
+    }
+  }
+
+  private func attempt(
+    _ number: Int, at walked: WalkedEntry, _ link: HardLink
+  ) throws(DiskError) -> Attempt {
+    let path = walked.path
+    let file = try withCString(walked.name) { (name) throws(DiskError) in
+      try FileCalls.openForReading(
+        at: walked.directory.descriptor, name, path: displayPath(path))
+    }
+    let descriptor = file.descriptor
+    // What the walk saw serves as the state before a small file is read: the one after it tells
+    // whether this was that file. A large file is looked at again before hours of reading.
+    let before =
+      number == 1 && BackupWorker.isSmall(walked.status)
+      ? walked.status : try FileCalls.status(of: descriptor, path: displayPath(path))
+    guard before.kind == .file else {
+      throw DiskError(errno: ESTALE, operation: "read", path: displayPath(path))
+    }
+    // A file that took the place of the one that was listed is no further name of anything.
+    let isListed = before.inode == walked.status.inode
+    var entry = ManifestEntry(walked, isListed ? link : .none)
+    entry.take(before)
+    entry.attributes = try FileCalls.extendedAttributes(
+      of: descriptor, path: displayPath(path)
+    ).map { NamedAttribute(name: $0.name, value: $0.value) }
+    // Flags are asked for where statx says that there are any: one call less a file.
+    if before.attributes & BackupWorker.flaggedAttributes != 0 {
+      entry.inodeFlags = try inodeFlags(descriptor, path)
+    }
+    if !BackupWorker.isSmall(before) {
+      let attempts = before.size <= BackupWorker.readThriceByteCount ? 3 : 2
+      return try readLarge(descriptor, entry, before, isLastAttempt: number >= attempts)
+    }
+    return try readSmall(descriptor, entry, before, isLastAttempt: number >= 3) ? .done : .changed
+  }
+
+  /// A changing file that is larger than this is tried once more only.
+  private static let readThriceByteCount: UInt64 = 256 << 20
 
   /// Whether a file is read in one go: not a long one, and not one that may have holes.
   private static func isSmall(_ status: FileStatus) -> Bool {
@@ -144,10 +196,7 @@ final class BackupWorker {
       rebasing: small.bytes[fill..<min(fill + wanted, small.capacity)])
     let got = try FileCalls.read(descriptor, into: target, path: displayPath(path))
     let after = try FileCalls.status(of: descriptor, path: displayPath(path))
-    if got != Int(before.size) || after.kind != .file || after.inode != before.inode
-      || after.size != before.size || after.modifiedNanoseconds != before.modifiedNanoseconds
-      || after.changedNanoseconds != before.changedNanoseconds
-    {
+    if got != Int(before.size) || after.isOther(than: before) {
       guard isLastAttempt else { return false }
       entry.isUnstable = true
     }
@@ -163,8 +212,13 @@ final class BackupWorker {
       cut(from: fill, count: count)
       fill += count
     }
-    entries.append(entry)
+    append(entry)
     return true
+  }
+
+  func append(_ entry: ManifestEntry) {
+    if entry.hardLink == .first { finished.firsts.append(finished.entries.count) }
+    finished.entries.append(entry)
   }
 
   /// Cuts and identifies a file that lies in the batch's buffer, while it is hot in cache.
@@ -184,7 +238,7 @@ final class BackupWorker {
       offsets.append(at)
       at += length
     }
-    waiting.append((entries.count, first, claims.count - first))
+    waiting.append((finished.entries.count, first, claims.count - first))
   }
 
   /// Resolves the chunks that are waiting, stores the new ones, and completes their entries.
@@ -198,13 +252,13 @@ final class BackupWorker {
     guard !claims.isEmpty else { return }
     try store(in: small.bytes)
     for file in waiting {
-      entries[file.entry].content = .extents(
+      finished.entries[file.entry].content = .extents(
         claims[file.firstClaim..<(file.firstClaim + file.claimCount)].map { .chunk($0.reference) })
     }
   }
 
   /// Resolves `claims`, whose bytes lie at `offsets`, under one lock, and appends the new ones.
-  private func store(in bytes: UnsafeMutableRawBufferPointer) throws(PipelineError) {
+  func store(in bytes: UnsafeMutableRawBufferPointer) throws(PipelineError) {
     do throws(StoreError) {
       try shared.session.index.resolve(&claims, next: try writer.nextLocation())
       var newBytes: UInt64 = 0
@@ -228,123 +282,26 @@ final class BackupWorker {
   }
 
   /// Passes the pipeline's error on past a function that throws the disk's.
-  private func onlyDisk(_ body: () throws(PipelineError) -> Void) throws(DiskError) {
+  func onlyDisk(_ body: () throws(PipelineError) -> Void) throws(DiskError) {
     do throws(PipelineError) { try body() } catch {
       shared.stop(error)
       throw DiskError(errno: ECANCELED, operation: "store", path: "")
     }
   }
-
-  // MARK: Large files
-
-  /// A large file whose entry waits for its content.
-  private struct LargeEntry {
-    let index: Int
-    let file: LargeFile
-    let segmentCount: Int
-  }
-
-  private func readLarge(
-    _ descriptor: CInt, _ entry: ManifestEntry, _ before: FileStatus, isLastAttempt: Bool
-  ) throws(DiskError) -> LargeEntry? {
-    var entry = entry
-    let path = entry.path
-    let file = LargeFile(manifest: shared.manifest)
-    var source = SegmentSource(file: file, sizes: sizes, shared: shared)
-    let ranges =
-      before.blocks512 * 512 < before.size
-      ? try FileCalls.dataRanges(descriptor, size: before.size, path: displayPath(path))
-      : [0..<before.size]
-    var position: UInt64 = 0
-    var isShort = false
-    for range in ranges {
-      if range.lowerBound > position { try emit(source.hole(range.lowerBound - position)) }
-      let read = try source.read(descriptor, range, path: path) { (segment) throws(DiskError) in
-        try emit(segment)
-      }
-      position = range.lowerBound + read
-      if position < range.upperBound {
-        isShort = true
-        break
-      }
-    }
-    if !isShort, position < before.size { try emit(source.hole(before.size - position)) }
-    let after = try FileCalls.status(of: descriptor, path: displayPath(path))
-    if isShort || after.size != before.size
-      || after.modifiedNanoseconds != before.modifiedNanoseconds
-      || after.changedNanoseconds != before.changedNanoseconds
-    {
-      // Reading a large file again would double the time; its mark says that it was changing.
-      entry.isUnstable = true
-    }
-    entries.append(entry)
-    return LargeEntry(
-      index: entries.count - 1, file: file, segmentCount: source.segmentCount)
-  }
-
-  /// Gives a segment to the other workers, or processes it here where they have enough.
-  private func emit(_ segment: Segment?) throws(DiskError) {
-    guard let segment else { return }
-    guard !shared.cancellation.isCancelled else {
-      throw DiskError(errno: ECANCELED, operation: "read", path: "")
-    }
-    if let mine = shared.pool.offer(segment) {
-      try onlyDisk { () throws(PipelineError) in try process(mine) }
-    }
-  }
-
-  /// Waits until all segments of the file are stored, working on them meanwhile.
-  private func finishLarge(_ large: LargeEntry) throws(PipelineError) {
-    try fromStore { () throws(StoreError) in
-      try large.file.finish(segmentCount: large.segmentCount)
-    }
-    while let segment = shared.pool.nextSegment(unless: large.file) { try process(segment) }
-    guard let done = large.file.result else { throw PipelineError.cancelled }
-    entries[large.index].content = done.content
-    entries[large.index].size = done.byteCount
-  }
-
-  private func process(_ segment: Segment) throws(PipelineError) {
-    let saved = (claims, offsets)
-    claims = []
-    offsets = []
-    defer { (claims, offsets) = saved }
-    let bytes = segment.bytes.buffer.bytes
-    for case .chunk(let offset, let count) in segment.pieces {
-      let chunk = UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)])
-      claims.append(
-        ChunkClaim(
-          identity: shared.store.identifying.identity(of: chunk), length: UInt32(count)))
-      offsets.append(offset)
-    }
-    if !claims.isEmpty { try store(in: bytes) }
-    var next = 0
-    var byteCount: UInt64 = 0
-    var holeCount: UInt64 = 0
-    let extents = segment.pieces.map { piece -> Extent in
-      switch piece {
-      case .hole(let count):
-        holeCount += count
-        return .hole(count)
-      case .chunk(_, let count):
-        byteCount += UInt64(count)
-        defer { next += 1 }
-        return .chunk(claims[next].reference)
-      }
-    }
-    shared.counters.add(bytes: byteCount + holeCount)
-    shared.bytesRead.add(byteCount, ordering: .relaxed)
-    shared.pool.giveBack(segment.bytes)
-    do throws(StoreError) { try segment.file.add(extents, ordinal: segment.ordinal) } catch {
-      throw shared.stop(error)
-    }
-    if segment.file.isDone { shared.pool.wake() }
-  }
 }
 
 extension ChunkClaim {
-  fileprivate var reference: ChunkReference {
+  var reference: ChunkReference {
     ChunkReference(identity: identity, length: length, location: location)
+  }
+}
+
+extension FileStatus {
+  /// Whether this is another file than `before`, or it was written to, or got other metadata.
+  func isOther(than before: FileStatus) -> Bool {
+    kind != before.kind || inode != before.inode || size != before.size
+      || modifiedNanoseconds != before.modifiedNanoseconds
+      || changedNanoseconds != before.changedNanoseconds
   }
 }
 
@@ -352,7 +309,8 @@ extension Batch.Item {
   var path: [UInt8] {
     switch self {
     case .ready(let entry): entry.path
-    case .read(let walked, _, _): walked.path
+    case .read(let walked, _): walked.path
+    case .link(let walked, _): walked.path
     }
   }
 }

@@ -8,15 +8,18 @@ struct CompareStage {
   private static let maximumBatchBytes: UInt64 = 1 << 20
   private static let maximumBatchReads = 128
   private static let maximumBatchItems = 1024
-  /// A file whose times lie this close before the parent's start may have changed again within the
-  /// clock's grain.
+  /// A file whose time of change lies this close before the parent's start may have changed again
+  /// within the clock's grain: a tick of the slowest kernel.
   private static let clockGrainNanoseconds: Int64 = 10_000_000
+  /// The same where the time is whole seconds: the file system may keep no more.
+  private static let coarseGrainNanoseconds: Int64 = 2_000_000_000
 
   private let options: BackupOptions
   private let counters: ProgressCounters
   private var parent: ParentCursor?
   private var identities: IdentityCatalogue.Reader?
-  private let trustedBefore: Int64
+  /// When the parent's files began to be read.
+  private let parentStart: Int64
   private let live: LiveContainers
   private let emit: (Batch) throws(PipelineError) -> Void
   private var batch = Batch(sequence: 0)
@@ -33,9 +36,8 @@ struct CompareStage {
     self.options = options
     self.parent = parent
     // A restored tree is younger than its snapshot: the catalogue says from when on to distrust.
-    trustedBefore =
-      (identities?.writtenNanoseconds ?? options.parent?.startedNanoseconds ?? 0)
-      - CompareStage.clockGrainNanoseconds
+    parentStart =
+      identities?.writtenNanoseconds ?? options.parent?.startedNanoseconds ?? 0
     self.identities = identities
     self.live = live
     self.counters = counters
@@ -61,9 +63,14 @@ struct CompareStage {
     } else if walked.status.kind == .file {
       counts.files += 1
       if known == nil { counts.filesNew += 1 } else { counts.filesChanged += 1 }
-      batch.items.append(.read(walked, isChanged: known != nil, link))
-      batchReads += 1
-      batchBytes += walked.status.size
+      if case .later(let first) = link {
+        let isLast = hardLinks.isComplete(walked)
+        batch.items.append(.link(walked, LaterName(first: first, isLast: isLast)))
+      } else {
+        batch.items.append(.read(walked, link))
+        batchReads += 1
+        batchBytes += walked.status.size
+      }
     } else {
       if let entry = describe(walked, link, fail: fail) { batch.items.append(.ready(entry)) }
     }
@@ -101,9 +108,17 @@ struct CompareStage {
       entry.changedNanoseconds == status.changedNanoseconds,
       entry.kind != .file || entry.size == status.size,
       // A link more or less does not show in the entry; the group decides it.
-      status.changedNanoseconds < trustedBefore
+      isTrusted(status.changedNanoseconds)
     else { return nil }
     return try fromStore { () throws(StoreError) in try live.revalidate(entry) }
+  }
+
+  /// Whether a change after the parent's reading would have got another time than this one.
+  private func isTrusted(_ changed: Int64) -> Bool {
+    let grain =
+      changed % 1_000_000_000 == 0
+      ? CompareStage.coarseGrainNanoseconds : CompareStage.clockGrainNanoseconds
+    return changed < parentStart - grain
   }
 
   /// The entry of anything that has no content; nil where it could not be looked at.
@@ -188,29 +203,5 @@ extension ManifestEntry {
     size = kind == .file ? status.size : 0
     deviceMajor = status.rdevMajor
     deviceMinor = status.rdevMinor
-  }
-}
-
-/// Which entries of the walk are names of one inode.
-struct HardLinks {
-  private struct Key: Hashable {
-    let device: UInt64
-    let inode: UInt64
-  }
-
-  private var groups: [Key: (first: [UInt8], missing: UInt32)] = [:]
-
-  /// Memory is kept for inodes of which names are still missing alone.
-  mutating func link(_ walked: WalkedEntry) -> HardLink {
-    let status = walked.status
-    guard status.linkCount > 1, status.kind != .directory else { return .none }
-    let key = Key(
-      device: UInt64(status.deviceMajor) << 32 | UInt64(status.deviceMinor), inode: status.inode)
-    guard let group = groups[key] else {
-      groups[key] = (walked.path, status.linkCount - 1)
-      return .first
-    }
-    groups[key] = group.missing > 1 ? (group.first, group.missing - 1) : nil
-    return .later(group.first)
   }
 }

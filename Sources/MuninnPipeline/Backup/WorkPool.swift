@@ -7,11 +7,43 @@ struct Batch: Sendable {
     /// Complete: taken over from the parent, or without content.
     case ready(ManifestEntry)
     /// To be opened and read.
-    case read(WalkedEntry, isChanged: Bool, HardLink)
+    case read(WalkedEntry, HardLink)
+    /// A further name of a file: what it holds comes with its first name.
+    case link(WalkedEntry, LaterName)
   }
 
   let sequence: UInt64
   var items: [Item] = []
+
+  var needsReading: Bool { items.contains { if case .read = $0 { true } else { false } } }
+
+  /// What becomes of a batch that has nothing to be read.
+  var finished: FinishedBatch {
+    var batch = FinishedBatch()
+    batch.entries.reserveCapacity(items.count)
+    for item in items {
+      switch item {
+      case .ready(let entry): batch.entries.append(entry)
+      case .link(let walked, let name): batch.append(walked, name)
+      case .read: break
+      }
+    }
+    return batch
+  }
+}
+
+/// The entries of a batch, in order, once its files are read.
+struct FinishedBatch: Sendable {
+  var entries: [ManifestEntry] = []
+  /// The entries among them that wait for what their first name holds.
+  var links: [(place: Int, walked: WalkedEntry, name: LaterName)] = []
+  /// The first names among them of files that were read, for their further names.
+  var firsts: [Int] = []
+
+  mutating func append(_ walked: WalkedEntry, _ name: LaterName) {
+    links.append((entries.count, walked, name))
+    entries.append(ManifestEntry(walked, .later(name.first)))
+  }
 }
 
 /// A piece of a large file: chunks that are cut already, side by side in a buffer, and holes.

@@ -3,11 +3,22 @@ import Synchronization
 
 /// An open file or directory that several threads use; closed when the last lets go of it.
 final class Handle: Sendable {
-  private let file: OpenFile
+  let descriptor: CInt
+  private let onCloseError: (@Sendable (DiskError) -> Void)?
 
-  init(_ file: consuming OpenFile) { self.file = file }
+  /// `onCloseError` is told what closing reports: some file systems refuse a write only then.
+  init(_ file: consuming OpenFile, onCloseError: (@Sendable (DiskError) -> Void)? = nil) {
+    descriptor = file.release()
+    self.onCloseError = onCloseError
+  }
 
-  var descriptor: CInt { file.descriptor }
+  deinit {
+    do throws(DiskError) {
+      try OpenFile(adopting: descriptor).close()
+    } catch {
+      onCloseError?(error)
+    }
+  }
 }
 
 /// The handles that were used last, so that descriptors stay few however large the tree is.

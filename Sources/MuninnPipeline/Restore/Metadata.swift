@@ -77,9 +77,16 @@ enum Metadata {
       else {
         throw DiskError(errno: EOPNOTSUPP, operation: "setflags", path: displayPath(path))
       }
-      try FileCalls.setAttributeFlags(
-        of: descriptor, present.union(FileAttributeFlags(rawValue: flags)),
-        path: displayPath(path))
+      let wanted = present.union(FileAttributeFlags(rawValue: flags))
+      do throws(DiskError) {
+        try FileCalls.setAttributeFlags(of: descriptor, wanted, path: displayPath(path))
+      } catch {
+        // Two of them take privileges: the others need not go with them.
+        let rest = wanted.subtracting([.immutable, .appendOnly])
+        guard error.isAccessDenied, rest != present else { throw error }
+        try FileCalls.setAttributeFlags(of: descriptor, rest, path: displayPath(path))
+        throw error
+      }
     }
   }
 

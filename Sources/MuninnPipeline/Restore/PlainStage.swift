@@ -37,8 +37,16 @@ struct PlainStage {
       }
       try makeOther(planned, isMade: &isMade)
     } catch {
-      run.stopIfTargets(error)
-      FileCompletion.giveUp(planned, isMade: isMade, error.description, run)
+      let isDevice = [.characterDevice, .blockDevice].contains(planned.entry.kind)
+      if isDevice, !isMade, error.isAccessDenied {
+        if let group = planned.group { run.links.fail(group) }
+        run.note(
+          "device nodes", planned.entry.path,
+          "\(error.description); making device nodes takes root: restore as root to have them")
+      } else {
+        run.stopIfTargets(error)
+        FileCompletion.giveUp(planned, isMade: isMade, error.description, run)
+      }
     }
     return nil
   }

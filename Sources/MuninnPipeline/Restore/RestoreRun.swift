@@ -11,7 +11,9 @@ final class RestoreRun: Sendable {
   private struct Troubles {
     var failures: [PathFailure] = []
     var count: UInt64 = 0
-    var notes: Set<String> = []
+    /// For each kind that is said once: the place of its report among the failures, and for how
+    /// many paths it stands.
+    var notes: [String: (place: Int?, count: UInt64)] = [:]
     var fatal: PipelineError?
   }
 
@@ -89,8 +91,18 @@ final class RestoreRun: Sendable {
 
   /// Reports what can concern every path but is worth saying once: the first path stands for all.
   func note(_ kind: String, _ path: [UInt8], _ message: @autoclosure () -> String) {
-    guard troubles.withLock({ $0.notes.insert(kind).inserted }) else { return }
-    fail(path, message())
+    let isFirst = troubles.withLock { troubles in
+      troubles.notes[kind, default: (nil, 0)].count += 1
+      return troubles.notes[kind]?.count == 1
+    }
+    guard isFirst else { return }
+    let text = message()
+    troubles.withLock { troubles in
+      troubles.count += 1
+      guard troubles.failures.count < RestoreRun.maximumReportedFailures else { return }
+      troubles.notes[kind]?.place = troubles.failures.count
+      troubles.failures.append(PathFailure(path: path, message: text))
+    }
   }
 
   /// Counts an entry that is complete.
@@ -106,6 +118,14 @@ final class RestoreRun: Sendable {
   func countBytes(_ count: UInt64) { counters.bytes.wrappingAdd(count, ordering: .relaxed) }
 
   var failures: (first: [PathFailure], count: UInt64) {
-    troubles.withLock { ($0.failures, $0.count) }
+    troubles.withLock { troubles in
+      var failures = troubles.failures
+      for case (let place?, let count) in troubles.notes.values where count > 1 {
+        let first = failures[place]
+        failures[place] = PathFailure(
+          path: first.path, message: "\(first.message) (\(count) times in all)")
+      }
+      return (failures, troubles.count)
+    }
   }
 }

@@ -9,6 +9,8 @@ final class SharedFile: Sendable {
   private struct State {
     var isMade: Bool
     var failure: String?
+    /// Whether the file counts as restored.
+    var isComplete = false
   }
 
   private static let nextKey = Atomic<UInt64>(0)
@@ -46,7 +48,7 @@ final class SharedFile: Sendable {
         at: directory.descriptor, lastName(of: path), flags: flags, mode: 0o600,
         path: displayPath(path))
       state.isMade = true
-      let handle = Handle(file)
+      let handle = Handle(file) { [self] error in closed(error, run) }
       run.openFiles.insert(handle, for: key)
       return handle
     }
@@ -68,8 +70,10 @@ final class SharedFile: Sendable {
           try FileCalls.truncate(
             handle.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
         }
-        return try FileCompletion.complete(
+        let identity = try FileCompletion.complete(
           planned, handle.descriptor, isOwnerDone: false, isModeDone: false, run)
+        state.withLock { $0.isComplete = true }
+        return identity
       } catch {
         run.stopIfTargets(error)
         fail(error.description)
@@ -77,6 +81,19 @@ final class SharedFile: Sendable {
     }
     giveUp(run)
     return nil
+  }
+
+  /// What a file system said when a descriptor of the file was closed: before the file is complete
+  /// it fails it, later it is reported.
+  private func closed(_ error: DiskError, _ run: RestoreRun) {
+    let path = planned.entry.path
+    let failure = DiskError(errno: error.errno, operation: "close", path: displayPath(path))
+    let isComplete = state.withLock { state in
+      if !state.isComplete { state.failure = state.failure ?? failure.description }
+      return state.isComplete
+    }
+    run.stopIfTargets(failure)
+    if isComplete { run.fail(path, failure.description) }
   }
 
   private func giveUp(_ run: RestoreRun) {

@@ -70,9 +70,20 @@ package struct TreeReader {
     return nil
   }
 
-  /// Steps over all leaves that lie wholly before `key`.
+  /// Steps over all leaves that lie wholly before `key`, from wherever the walk is.
   package mutating func seek(_ key: [UInt8]) throws(StoreError) {
     guard pending == nil else { return }
+    // Where the next page of a level begins at or before the key, all that is left below it does
+    // not hold the key: climb as far as that holds.
+    var keep = stack.count
+    for (depth, level) in stack.enumerated().dropLast()
+    where level.next < level.references.count
+      && comparePaths(level.references[level.next].firstKey, key) <= 0
+    {
+      keep = depth + 1
+      break
+    }
+    stack.removeLast(stack.count - keep)
     while let top = stack.last {
       // The last reference whose first key is at or before the key.
       var at = top.next
