@@ -161,11 +161,13 @@ final class BackupWorker {
     if before.attributes & BackupWorker.flaggedAttributes != 0 {
       entry.inodeFlags = try inodeFlags(descriptor, path)
     }
-    if !BackupWorker.isSmall(before) {
-      let attempts = before.size <= BackupWorker.readThriceByteCount ? 3 : 2
-      return try readLarge(descriptor, entry, before, isLastAttempt: number >= attempts)
+    if BackupWorker.isSmall(before),
+      let done = try readSmall(descriptor, entry, before, isLastAttempt: number >= 3)
+    {
+      return done
     }
-    return try readSmall(descriptor, entry, before, isLastAttempt: number >= 3) ? .done : .changed
+    let attempts = before.size <= BackupWorker.readThriceByteCount ? 3 : 2
+    return try readLarge(descriptor, entry, before, isLastAttempt: number >= attempts)
   }
 
   /// A changing file that is larger than this is tried once more only.
@@ -180,10 +182,10 @@ final class BackupWorker {
   /// STATX_ATTR_COMPRESSED, IMMUTABLE, APPEND and NODUMP.
   private static let flaggedAttributes: UInt64 = 0x4 | 0x10 | 0x20 | 0x40
 
-  /// False where the file changed while it was read and is to be tried again.
+  /// Nil where the file has more chunks than an entry may have, and has to be read as a large one.
   private func readSmall(
     _ descriptor: CInt, _ entry: ManifestEntry, _ before: FileStatus, isLastAttempt: Bool
-  ) throws(DiskError) -> Bool {
+  ) throws(DiskError) -> Attempt? {
     var entry = entry
     let path = entry.path
     // Growth shows in the state after. An empty file is asked for one byte: some file systems know
@@ -197,23 +199,21 @@ final class BackupWorker {
     let got = try FileCalls.read(descriptor, into: target, path: displayPath(path))
     let after = try FileCalls.status(of: descriptor, path: displayPath(path))
     if got != Int(before.size) || after.isOther(than: before) {
-      guard isLastAttempt else { return false }
+      guard isLastAttempt else { return .changed }
       entry.isUnstable = true
     }
     let count = min(got, Int(before.size))
+    if count > FormatLimit.inlineByteCount {
+      guard cut(from: fill, count: count) else { return nil }
+      fill += count
+    } else {
+      entry.content = count == 0 ? .none : .inline([UInt8](target[..<count]))
+    }
     entry.size = UInt64(count)
     shared.counters.add(bytes: UInt64(count))
     shared.bytesRead.add(UInt64(count), ordering: .relaxed)
-    if count == 0 {
-      entry.content = .none
-    } else if count <= FormatLimit.inlineByteCount {
-      entry.content = .inline([UInt8](target[..<count]))
-    } else {
-      cut(from: fill, count: count)
-      fill += count
-    }
     append(entry)
-    return true
+    return .done
   }
 
   func append(_ entry: ManifestEntry) {
@@ -221,13 +221,19 @@ final class BackupWorker {
     finished.entries.append(entry)
   }
 
-  /// Cuts and identifies a file that lies in the batch's buffer, while it is hot in cache.
-  private func cut(from start: Int, count: Int) {
+  /// Cuts and identifies a file that lies in the batch's buffer, while it is hot in cache. False,
+  /// and nothing done, where it has more chunks than an entry may have.
+  private func cut(from start: Int, count: Int) -> Bool {
     let first = claims.count
     var at = start
     let end = start + count
-    guard let base = small.bytes.baseAddress else { return }
+    guard let base = small.bytes.baseAddress else { return false }
     while at < end {
+      if claims.count - first == FormatLimit.extentsPerEntry {
+        claims.removeSubrange(first...)
+        offsets.removeSubrange(first...)
+        return false
+      }
       let pointer = base + at
       let length = mn_chunk_next(
         sizes, pointer.assumingMemoryBound(to: UInt8.self), end - at)
@@ -239,6 +245,7 @@ final class BackupWorker {
       at += length
     }
     waiting.append((finished.entries.count, first, claims.count - first))
+    return true
   }
 
   /// Resolves the chunks that are waiting, stores the new ones, and completes their entries.
