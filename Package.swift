@@ -139,3 +139,21 @@ let package = Package(
     .testTarget(name: "TidyTests", dependencies: ["MuninnTestSupport"], swiftSettings: strict),
   ]
 )
+
+// Tests/sanitize.sh: the engine and its tests under a sanitizer, and nothing above it. The
+// packages that we depend on stay as they are, which spares building them anew for each.
+if let sanitizer = Context.environment["MUNINN_SANITIZER"] {
+  let engine: Set = [
+    "CMuninn", "CMuninnSystem", "MuninnFormat", "MuninnDisk", "MuninnStore", "MuninnPipeline",
+    "MuninnTestSupport", "MuninnDiskTests", "MuninnStoreTests", "MuninnPipelineTests",
+  ]
+  package.products = []
+  package.targets.removeAll { !engine.contains($0.name) }
+  for target in package.targets {
+    target.cSettings = (target.cSettings ?? []) + [.unsafeFlags(["-fsanitize=\(sanitizer)"])]
+    target.swiftSettings =
+      (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=\(sanitizer)"])]
+    target.linkerSettings =
+      (target.linkerSettings ?? []) + [.unsafeFlags(["-sanitize=\(sanitizer)"])]
+  }
+}

@@ -34,7 +34,7 @@ final class ProgressReporter: Sendable {
   private let handler: ProgressHandler
   private let started = Machine.monotonicNanoseconds()
   private let isDone = Monitor(false)
-  private let thread = Mutex<WorkerThread?>(nil)
+  private let thread = Monitor<WorkerThread?>(nil)
 
   init?(_ counters: ProgressCounters, _ handler: ProgressHandler?) {
     guard let handler else { return nil }

@@ -1,3 +1,4 @@
+internal import MuninnDisk
 package import Synchronization
 
 /// Counts that the stages add to and a watcher reads: no lock on the way of a byte.
@@ -15,7 +16,7 @@ package final class ProgressCounters: Sendable {
   package let entriesTotal = Atomic<UInt64>(0)
   package let bytesTotal = Atomic<UInt64>(0)
   private let phaseValue = Atomic<Int>(0)
-  private let path = Mutex<[UInt8]>([])
+  private let path = Monitor<[UInt8]>([])
 
   package init() {}
 

@@ -1,6 +1,5 @@
 package import MuninnDisk
 package import MuninnFormat
-internal import Synchronization
 
 /// An open repository.
 ///
@@ -12,7 +11,7 @@ package final class Store: Sendable {
   package let identifying: Identifying
   let masterKey: MasterKey?
   let containers = ContainerCache()
-  private let readIndex = Mutex<ChunkIndex?>(nil)
+  private let readIndex = Monitor<ChunkIndex?>(nil)
 
   init(storage: any Storage, header: RepositoryHeader, masterKey: MasterKey?)
     throws(StoreError)

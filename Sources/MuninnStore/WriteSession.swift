@@ -18,9 +18,9 @@ package final class WriteSession: Sendable {
   }
 
   let blockBytes = Atomic<UInt64>(0)
-  private let state: Mutex<State>
+  private let state: Monitor<State>
   private let queue = BoundedQueue<UnsyncedContainer>(capacity: 4)
-  private let syncThread = Mutex<WorkerThread?>(nil)
+  private let syncThread = Monitor<WorkerThread?>(nil)
 
   /// Registers the session and starts the thread that syncs its containers.
   package init(store: Store) throws(StoreError) {
@@ -30,7 +30,7 @@ package final class WriteSession: Sendable {
     try store.relyOn(journal)
     id = Identifier(high: randomIdentifier().high, low: 0)
     index = try ChunkIndex(store: store, journal: journal)
-    state = Mutex(State(journal: journal))
+    state = Monitor(State(journal: journal))
     let name = ObjectName.session(id)
     let note = [UInt8](
       "\(Machine.hostName()) \(Machine.processID()) \(Machine.nowNanoseconds())\n".utf8)

@@ -4,7 +4,6 @@ import MuninnFormat
 import MuninnPipeline
 import MuninnStore
 import MuninnTestSupport
-import Synchronization
 import Testing
 
 /// Restores of snapshots that are damaged, hostile, or merely odd.
@@ -239,7 +238,7 @@ import Testing
     }
     let root = try repository.finish([entries])
     let target = repository.target
-    let isSwapped = Mutex(false)
+    let isSwapped = Monitor(false)
     let outcome = try repository.restore(
       root, threads: 1,
       onRestored: { _, _ in

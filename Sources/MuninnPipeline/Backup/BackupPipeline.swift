@@ -80,7 +80,7 @@ package struct BackupPipeline {
   ) throws(PipelineError) -> (result: AssembleStage.Result, counts: SnapshotCounts) {
     let walk = WalkStage(
       rootPath: root.path, wanted: root.wanted, excludes: ExcludePatterns(options.excludes))
-    let assembled = Mutex<AssembleStage.Result?>(nil)
+    let assembled = Monitor<AssembleStage.Result?>(nil)
     let listers = (0..<max(1, options.threads / 2)).map { _ in
       WorkerThread.start(name: "muninn-walk") { walk.runAhead() }
     }

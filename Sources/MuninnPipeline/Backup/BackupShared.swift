@@ -23,7 +23,7 @@ final class BackupShared: Sendable {
   }
 
   static let maximumReportedFailures = 1000
-  private let failures = Mutex(Failures())
+  private let failures = Monitor(Failures())
 
   init(
     store: Store, session: WriteSession, options: BackupOptions, counters: ProgressCounters,

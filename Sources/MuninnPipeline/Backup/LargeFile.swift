@@ -1,3 +1,4 @@
+internal import MuninnDisk
 internal import MuninnFormat
 internal import MuninnStore
 internal import Synchronization
@@ -25,7 +26,7 @@ final class LargeFile: Sendable {
     let byteCount: UInt64
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   private let done = Atomic<Bool>(false)
   private let manifest: ManifestChunks
 

@@ -1,16 +1,16 @@
+internal import MuninnDisk
 internal import MuninnFormat
 internal import MuninnStore
-internal import Synchronization
 
 /// Stores the chunks of manifests: pages, extent pages and container lists, in containers of their
 /// own kind.
 final class ManifestChunks: Sendable {
   private let session: WriteSession
   private let identifying: Identifying
-  private let writer: Mutex<OwnedWriter>
+  private let writer: Monitor<OwnedWriter>
   /// Every container that holds a chunk which was put or found here, or is named in a list that was
   /// put here.
-  private let used = Mutex<Set<Identifier>>([])
+  private let used = Monitor<Set<Identifier>>([])
 
   /// `@unchecked Sendable` is sound: a container writer belongs to one thread at a time, and this
   /// one is only reached under the mutex.
@@ -21,7 +21,7 @@ final class ManifestChunks: Sendable {
   init(session: WriteSession, identifying: Identifying) {
     self.session = session
     self.identifying = identifying
-    writer = Mutex(OwnedWriter(writer: session.makeContainerWriter(isManifest: true)))
+    writer = Monitor(OwnedWriter(writer: session.makeContainerWriter(isManifest: true)))
   }
 
   var containers: Set<Identifier> { used.withLock { $0 } }

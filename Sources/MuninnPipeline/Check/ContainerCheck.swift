@@ -28,7 +28,7 @@ struct ContainerCheck {
 
   func run(_ containers: [ContainerRecord]) -> ContainerDamage {
     let next = Atomic<Int>(0)
-    let damage = Mutex(ContainerDamage())
+    let damage = Monitor(ContainerDamage())
     WorkerThreads.run(count: threads, name: "muninn-check") { _ in
       while !cancellation.isCancelled {
         let at = next.add(1, ordering: .relaxed).oldValue

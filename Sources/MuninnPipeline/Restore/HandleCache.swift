@@ -1,5 +1,4 @@
 import MuninnDisk
-import Synchronization
 
 /// An open file or directory that several threads use; closed when the last lets go of it.
 final class Handle: Sendable {
@@ -34,7 +33,7 @@ final class HandleCache: Sendable {
   }
 
   private let capacity: Int
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   init(capacity: Int) { self.capacity = capacity }
 

@@ -1,6 +1,5 @@
 import MuninnDisk
 import MuninnFormat
-import Synchronization
 
 /// The hard-link groups of a restore, by the path that the manifest names them by.
 final class LinkGroups: Sendable {
@@ -17,8 +16,8 @@ final class LinkGroups: Sendable {
     let flags: UInt32
   }
 
-  private let groups = Mutex<[[UInt8]: Group]>([:])
-  private let membersState = Mutex<[Member]>([])
+  private let groups = Monitor<[[UInt8]: Group]>([:])
+  private let membersState = Monitor<[Member]>([])
 
   func group(_ key: [UInt8]) -> Group? { groups.withLock { $0[key] } }
 

@@ -1,7 +1,6 @@
 import Glibc
 import MuninnDisk
 import MuninnFormat
-import Synchronization
 
 /// Who the restored entries belong to, and what this process may say about it.
 ///
@@ -19,8 +18,8 @@ final class Ownership: Sendable {
   private let group: UInt32?
   /// The permission bits that creating a file clears.
   private let umask: UInt16
-  private let users = Mutex<[Key: UInt32]>([:])
-  private let groups = Mutex<[Key: UInt32]>([:])
+  private let users = Monitor<[Key: UInt32]>([:])
+  private let groups = Monitor<[Key: UInt32]>([:])
 
   /// `target` is the status of the target directory as this process made or found it.
   init(target: FileStatus) {
@@ -47,7 +46,7 @@ final class Ownership: Sendable {
   func survivesCreation(_ mode: UInt16) -> Bool { mode & ~0o777 == 0 && mode & umask == 0 }
 
   private func resolve(
-    _ name: [UInt8], _ id: UInt32, in known: borrowing Mutex<[Key: UInt32]>,
+    _ name: [UInt8], _ id: UInt32, in known: Monitor<[Key: UInt32]>,
     _ find: ([UInt8]) -> UInt32?
   ) -> UInt32 {
     if name.isEmpty { return id }

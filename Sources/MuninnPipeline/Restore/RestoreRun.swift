@@ -35,7 +35,7 @@ final class RestoreRun: Sendable {
 
   private let cancellation: Cancellation
   private let isStopped = Atomic<Bool>(false)
-  private let troubles = Mutex(Troubles())
+  private let troubles = Monitor(Troubles())
 
   init(
     store: Store, tree: TargetTree, ownership: Ownership, options: RestoreOptions,

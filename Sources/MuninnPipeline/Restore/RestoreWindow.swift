@@ -1,3 +1,4 @@
+import MuninnDisk
 import MuninnFormat
 import MuninnStore
 import Synchronization
@@ -77,7 +78,7 @@ final class RestoreWindow: Sendable {
 
   /// The next unit, or batch of plain entries, that no worker took yet.
   let nextTask = Atomic<Int>(0)
-  let identities = Mutex<[RestoredIdentity]>([])
+  let identities = Monitor<[RestoredIdentity]>([])
 
   init(_ builder: consuming WindowBuilder) {
     // Nearly sorted already where the repository has the files in path order.

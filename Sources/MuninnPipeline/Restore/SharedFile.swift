@@ -19,13 +19,13 @@ final class SharedFile: Sendable {
   private let key: UInt64
   /// Extents to come; while the file is being planned one more.
   private let remaining: Atomic<Int>
-  private let state: Mutex<State>
+  private let state: Monitor<State>
 
   init(_ planned: PlannedEntry, extentCount: Int) {
     self.planned = planned
     key = SharedFile.nextKey.add(1, ordering: .relaxed).newValue
     remaining = Atomic(extentCount)
-    state = Mutex(State(isMade: planned.isMade, failure: nil))
+    state = Monitor(State(isMade: planned.isMade, failure: nil))
   }
 
   /// Extents that are about to be written; called before they are.

@@ -1,5 +1,4 @@
 import MuninnDisk
-import Synchronization
 
 /// The directories of the target that are being filled.
 ///
@@ -22,7 +21,7 @@ final class TargetTree: Sendable {
   }
 
   let root: Handle
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   private let handles = HandleCache(capacity: 256)
 
   init(root: consuming OpenFile) { self.root = Handle(root) }

@@ -1,6 +1,5 @@
 internal import MuninnDisk
 package import MuninnFormat
-internal import Synchronization
 
 /// A container whose directory has been read and checked.
 package final class OpenContainer: Sendable {
@@ -141,7 +140,7 @@ final class ContainerCache: Sendable {
     var chunkCount = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   /// 36 bytes a chunk: 72 MiB.
   private let maximumChunkCount = 2 << 20
 

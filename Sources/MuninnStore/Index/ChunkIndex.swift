@@ -1,5 +1,5 @@
+internal import MuninnDisk
 package import MuninnFormat
-internal import Synchronization
 
 /// A chunk that a writer holds, and what the index says of it.
 package struct ChunkClaim: Sendable {
@@ -39,7 +39,7 @@ package final class ChunkIndex: Sendable {
     let page: Int
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   private let store: Store
   private let segments: [Segment]
   private let live: Set<Identifier>

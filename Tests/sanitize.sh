@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Disk, store and pipeline with their tests under ThreadSanitizer, then under AddressSanitizer, without what lies above
+# them. Both share one directory of build products, in which the packages that we depend on are built once.
+# usage: sanitize.sh [thread|address]...    SWEEP_EVERY=N tries every N-th case of the crash sweeps
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+swift=${SWIFT:-swift}
+scratch=.build-sanitize
+export MUNINN_SWEEP_EVERY=${SWEEP_EVERY:-25}
+# The runtime of Swift keeps what it allocates once; a race is an error of the test, not a line in its output.
+export ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/Tests/tsan-suppressions.txt"
+(($# > 0)) || set -- thread address
+# shellcheck disable=SC2206 # several options in one variable
+flags=(${BUILD_FLAGS:-})
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+for sanitizer in "$@"; do
+  start=$SECONDS
+  export MUNINN_SANITIZER=$sanitizer
+  "$swift" build --build-tests --scratch-path "$scratch" "${flags[@]}" >"$log" 2>&1 || {
+    tail -n 40 "$log"
+    exit 1
+  }
+  built=$SECONDS
+  "$swift" test --skip-build --scratch-path "$scratch" >"$log" 2>&1 || {
+    grep -aE -A 40 'Sanitizer|✘|recorded an issue' "$log" | head -n 120
+    echo "sanitizer $sanitizer: failed"
+    exit 1
+  }
+  grep -aE 'Test run with' "$log"
+  echo "sanitizer $sanitizer: clean; built in $((built - start)) s, ran in $((SECONDS - built)) s"
+done
