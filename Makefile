@@ -3,7 +3,7 @@ SWIFT ?= swift
 # More options for every build, such as BUILD_FLAGS="-j 2".
 BUILD_FLAGS ?=
 
-.PHONY: build test lint demo bench fuzz docs packages clean
+.PHONY: build test lint demo bench fuzz torture sanitize docs packages clean
 .NOTPARALLEL:
 
 build: packages
@@ -29,6 +29,16 @@ MINUTES ?= 2
 fuzz: packages
 	MINUTES=$(MINUTES) BUILD_FLAGS="$(BUILD_FLAGS)" bash Tests/Fuzz/run.sh
 
+# Crashes and faults at random calls of every operation, so many minutes, then kill -9 during backups.
+torture: packages
+	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error $(BUILD_FLAGS)
+	MUNINN_TORTURE_SECONDS=$$(($(MINUTES) * 60)) $(SWIFT) test --skip-build --filter SweepTests/torture
+	MUNINN="$$($(SWIFT) build --show-bin-path)/muninn" bash Tests/crash.sh
+
+# Disk, store and pipeline under ThreadSanitizer and AddressSanitizer.
+sanitize: packages
+	BUILD_FLAGS="$(BUILD_FLAGS)" bash Tests/sanitize.sh
+
 docs: packages
 	MUNINN_DOCS=1 $(SWIFT) package --scratch-path .build-docs generate-documentation \
 		--target Muninn --warnings-as-errors
@@ -37,4 +47,4 @@ packages:
 	bash Tests/packages.sh build
 
 clean:
-	rm -rf .build .build-docs .build-fuzz
+	rm -rf .build .build-docs .build-fuzz .build-sanitize

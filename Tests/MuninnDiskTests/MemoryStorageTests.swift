@@ -17,7 +17,7 @@ import Testing
       _ = try storage.putIfAbsent("journal/1", [1])
       try write("containers/a", [2], to: storage)
       try storage.makeNamesDurable()
-      storage.crash(seed: seed)
+      storage.crash(.some, seed: seed)
       #expect(try storage.list("").map(\.name) == ["containers/a", "journal/1"])
     }
   }
@@ -30,7 +30,7 @@ import Testing
       _ = try storage.putIfAbsent("journal/1", [1])
       try storage.delete("journal/1")
       try write("containers/a", [2, 3], to: storage)
-      storage.crash(seed: seed)
+      storage.crash(.some, seed: seed)
       if let bytes = storage.peek("containers/a") {
         kept += 1
         #expect(bytes == [2, 3])
@@ -48,7 +48,7 @@ import Testing
         let storage = MemoryStorage()
         let writer = try storage.create("containers/a", expectedByteCount: 0)
         try [1, 2, 3].withUnsafeBytes { try writer.append($0) }
-        storage.crash(seed: seed, tearing: tearing)
+        storage.crash(tearing ? .torn : .some, seed: seed)
         let found = storage.peek("containers/a")
         if found != nil { torn += 1 }
         #expect(tearing || found == nil)
@@ -61,7 +61,7 @@ import Testing
   @Test func faultsHitTheCallsTheyAreMeantFor() throws {
     let storage = MemoryStorage()
     storage.failCall(1, errno: ENOSPC)
-    storage.failCall(2, errno: EIO, takesEffect: true)
+    storage.failCall(2, errno: EIO, effect: .whole)
     #expect(try storage.putIfAbsent("a", [1]))
     #expect { try storage.putIfAbsent("b", [1]) } throws: {
       ($0 as? DiskError)?.errno == ENOSPC

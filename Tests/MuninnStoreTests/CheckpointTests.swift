@@ -281,9 +281,9 @@ import Testing
     for call in 0..<count {
       let repository = try TestRepository(copyOf: base)
       repository.storage.failCall(
-        repository.storage.callCount + call, errno: 5, takesEffect: takesEffect)
+        repository.storage.callCount + call, errno: 5, effect: takesEffect ? .whole : .none)
       _ = try? checkpoint(repository)
-      repository.storage.crash(seed: UInt64(call), tearing: true)
+      repository.storage.crash(.torn, seed: UInt64(call))
       try expectTrue(repository, "call \(call)")
       #expect(try repository.reopened().loadJournal().snapshots.count == 6)
       _ = try checkpoint(repository)

@@ -138,9 +138,9 @@ import Testing
     for number in 0..<count {
       let repository = try TestRepository(copyOf: base)
       let first = repository.storage.callCount
-      repository.storage.failCall(first + number, errno: EIO, takesEffect: takesEffect)
+      repository.storage.failCall(first + number, errno: EIO, effect: takesEffect ? .whole : .none)
       let committed = try? repository.commit(chunks).snapshot
-      repository.storage.crash(seed: UInt64(number), tearing: number % 2 == 0)
+      repository.storage.crash(number % 2 == 0 ? .torn : .some, seed: UInt64(number))
       let store = try repository.reopened()
       let journal = try store.loadJournal()
       #expect(journal.problems.isEmpty, "call \(number)")

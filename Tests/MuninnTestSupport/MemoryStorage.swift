@@ -20,7 +20,7 @@ package final class MemoryStorage: Storage {
     package var description: String { "\(operation) \(name)" }
   }
 
-  fileprivate struct State: Sendable {
+  struct State: Sendable {
     var visible: [String: [UInt8]] = [:]
     /// What a crash leaves at least, unless its name was deleted since.
     var durable: [String: [UInt8]] = [:]
@@ -32,12 +32,27 @@ package final class MemoryStorage: Storage {
     var calls: [Call] = []
     var faults = FaultPlan()
     var capacity: UInt64?
+    /// Whether the call that is going on does a part of its work only.
+    var isShort = false
   }
 
   package let location: String
-  private let state = Monitor(State())
+  let state: Monitor<State>
 
-  package init(location: String = "memory") { self.location = location }
+  package init(location: String = "memory") {
+    self.location = location
+    state = Monitor(State())
+  }
+
+  /// The same objects, all of them durable.
+  package init(copyOf other: MemoryStorage) {
+    location = other.location
+    let objects = other.state.withLock { $0.visible }
+    var copy = State()
+    copy.visible = objects
+    copy.durable = objects
+    state = Monitor(copy)
+  }
 
   package func read(_ name: String, maximumByteCount: Int) throws(DiskError) -> [UInt8] {
     let bytes = try content("read", name)
@@ -158,78 +173,6 @@ extension MemoryStorage.State {
   }
 }
 
-// What tests do to it.
-extension MemoryStorage {
-  /// The calls so far; the next one has this number.
-  package var callCount: Int { state.withLock { $0.calls.count } }
-
-  /// The calls so far, oldest first.
-  package var calls: [Call] { state.withLock { $0.calls } }
-
-  /// Makes the call of that number (counted from 0, see `callCount`) throw. Where it `takesEffect` it
-  /// does its work before it throws, like a request whose answer was lost.
-  package func failCall(_ number: Int, errno: CInt, takesEffect: Bool = false) {
-    state.withLock {
-      $0.faults.single[number] = FaultPlan.Fault(errno: errno, takesEffect: takesEffect)
-    }
-  }
-
-  /// Makes all calls from that number on throw, like a disk that is gone.
-  package func failCalls(from number: Int, errno: CInt = EIO) {
-    state.withLock { $0.faults.everythingFrom = (number, errno) }
-  }
-
-  package func clearFaults() { state.withLock { $0.faults = FaultPlan() } }
-
-  /// Whether every fault of `failCall` has happened: a test that never got there tested nothing.
-  package var allFaultsHappened: Bool {
-    state.withLock { state in state.faults.single.keys.allSatisfy { $0 < state.calls.count } }
-  }
-
-  /// The most bytes that it holds, nil for no limit.
-  package func setCapacity(_ byteCount: UInt64?) { state.withLock { $0.capacity = byteCount } }
-
-  /// Loses power and comes back: what is durable is there, what is not is there or not as the seed
-  /// decides, and so are deleted objects. Writers are dead and faults cleared. With `tearing` a part
-  /// of what was being written may be found under its name, as on a store that names objects early.
-  package func crash(seed: UInt64, tearing: Bool = false) {
-    state.withLock { state in
-      var generator = SeededGenerator(seed: seed)
-      var survivors: [String: [UInt8]] = [:]
-      for name in Set(state.visible.keys).union(state.durable.keys).sorted() {
-        let isSettled = state.visible[name] != nil && state.visible[name] == state.durable[name]
-        let isKept = generator.oneIn(2)
-        if isSettled || isKept { survivors[name] = state.visible[name] ?? state.durable[name] }
-        if !isSettled && !isKept && state.visible[name] != nil {
-          survivors[name] = state.durable[name]
-        }
-      }
-      for (_, torn) in state.unfinished.sorted(by: { $0.key < $1.key }) where tearing {
-        let length = Int(generator.next() % UInt64(torn.content.count + 1))
-        if generator.oneIn(2) && survivors[torn.name] == nil {
-          survivors[torn.name] = Array(torn.content.prefix(length))
-        }
-      }
-      state.visible = survivors
-      state.durable = survivors
-      state.unfinished = [:]
-      state.faults = FaultPlan()
-      state.life += 1
-    }
-  }
-
-  /// An object's bytes, past counting and faults; nil where there is none.
-  package func peek(_ name: String) -> [UInt8]? { state.withLock { $0.visible[name] } }
-
-  /// Puts an object there, or with nil takes it away, past counting and faults: damage.
-  package func poke(_ name: String, _ bytes: [UInt8]?) {
-    state.withLock {
-      $0.visible[name] = bytes
-      $0.durable[name] = bytes
-    }
-  }
-}
-
 // How calls go: counted, then failed or done.
 extension MemoryStorage {
   private func perform<Value>(
@@ -242,7 +185,11 @@ extension MemoryStorage {
       let number = state.calls.count
       state.calls.append(Call(operation: operation, name: name))
       guard let fault = state.faults.fault(at: number) else { return body(&state) }
-      if fault.takesEffect { _ = body(&state) }
+      let durable = state.durable
+      state.isShort = fault.effect == .part
+      defer { state.isShort = false }
+      if fault.effect != .none { _ = body(&state) }
+      if fault.effect == .notDurable { state.durable = durable }
       return .failure(fault.errno)
     }
     switch result {
@@ -258,7 +205,8 @@ extension MemoryStorage {
     try perform("append", writer.name) { state -> Outcome<Void> in
       guard state.life == writer.life else { return .failure(ESTALE) }
       guard state.hasRoom(for: content.count) else { return .failure(ENOSPC) }
-      state.unfinished[writer.identifier]?.content.append(contentsOf: content)
+      let written = content.prefix(state.isShort ? content.count / 2 : content.count)
+      state.unfinished[writer.identifier]?.content.append(contentsOf: written)
       return .success(())
     }
   }

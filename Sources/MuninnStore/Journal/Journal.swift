@@ -161,7 +161,7 @@ extension Store {
 
   /// Makes the newest record's name durable before anything is built on it: whoever created it may
   /// have crashed between its link and its sync.
-  func relyOn(_ state: JournalState) throws(StoreError) {
+  package func relyOn(_ state: JournalState) throws(StoreError) {
     guard state.head > 0 else { return }
     let name = ObjectName.record(state.head)
     try onDisk(name) { () throws(DiskError) in try storage.makeDurable(name) }
