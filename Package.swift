@@ -22,6 +22,7 @@ var dependencies: [Package.Dependency] = [
   .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
   .package(
     url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+  .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
   .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
 ]
 // The documentation plugin is for `make docs` alone; a package that depends on ours never loads it.
@@ -71,7 +72,7 @@ let package = Package(
     .target(
       name: "MuninnServer",
       dependencies: [
-        "Muninn", logging,
+        "Muninn", "MuninnDisk", crypto, logging,
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -131,7 +132,9 @@ let package = Package(
         "MuninnServer", "Muninn", "MuninnTestSupport", logging,
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
       ],
       swiftSettings: strict),
     .testTarget(

@@ -28,6 +28,9 @@ package struct DiskError: Error, Sendable, Equatable, CustomStringConvertible {
   package var isAccessDenied: Bool { code == .permissionDenied || code == .notPermitted }
   package var exists: Bool { code == .fileExists }
 
+  /// "No space left on device"
+  package var reason: String { code.description }
+
   /// "write /repository/x: No space left on device (ENOSPC)"
   package var description: String {
     let name = muninn_error_name(errno).map { String(cString: $0) } ?? "errno \(errno)"

@@ -13,6 +13,11 @@ enum FileSystemDocument {
     return try RequestObject(settings).string(name)
   }
 
+  /// Whether the document says `Disabled: true`.
+  static func isDisabled(_ document: String) throws -> Bool {
+    try RequestObject(JSONValue(text: document).object ?? [:]).bool("Disabled") ?? false
+  }
+
   /// `document` with its data directory set.
   static func setting(
     dataDirectory path: String, in document: [String: JSONValue]

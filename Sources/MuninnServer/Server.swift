@@ -54,7 +54,7 @@ package struct Server {
   /// The application, to run or to test. `onListening` gets the server's URL.
   package func application(
     onListening: @escaping @Sendable (String) async -> Void = { _ in }
-  ) -> Application<RouterResponder<BasicRequestContext>> {
+  ) -> Application<RouterResponder<ServerContext>> {
     let host = options.host
     return Application(
       router: Routes(core: core).router(),

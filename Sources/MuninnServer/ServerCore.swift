@@ -16,9 +16,8 @@ package struct ServerCore: Sendable {
   /// 403 for one outside of the allowed roots.
   func location(_ text: String, _ field: String) async throws(Refusal) -> String {
     let path = try Location.path(text, field: field, base: base)
-    if path == base || Location.isInside(path, stateDirectory)
-      || Location.isInside(path, databasePath)
-    {
+    let own = [stateDirectory] + ownFiles
+    if path == base || own.contains(where: { Location.isInside(path, $0) }) {
       throw Refusal(
         .badRequest,
         "\(field) '\(text)' is the server's own; name a directory below ~ or elsewhere.")
@@ -39,6 +38,24 @@ package struct ServerCore: Sendable {
       throw Refusal(.notFound, "There is no file system named '\(name.prefix(200))'.")
     }
     return record
+  }
+
+  /// The file system of that name, for what a disabled one does not do: 503.
+  func enabledFileSystem(named name: String) async throws -> FileSystemRecord {
+    let record = try await fileSystem(named: name)
+    if try FileSystemDocument.isDisabled(record.document) {
+      throw Refusal(
+        .serviceUnavailable,
+        "File system '\(record.name)' is disabled; PUT its document with Disabled: false and"
+          + " update=true to enable it.")
+    }
+    return record
+  }
+
+  /// What the server keeps in the base directory beside `state`.
+  var ownFiles: [String] {
+    ["", "-wal", "-shm", "-journal"].map { databasePath + $0 }
+      + ["server.lock", "api-keys.json", "secret.key", "audit.log"].map { base + "/" + $0 }
   }
 
   var stateDirectory: String { base + "/state" }

@@ -41,6 +41,21 @@ extension Timestamp {
     return "\(date.joined(separator: "-"))-\(day)T\(clock.joined(separator: ":")).\(fraction)Z"
   }
 
+  /// As HTTP headers have it (RFC 9110, 5.6.7): `Mon, 23 Nov 2026 10:15:00 GMT`.
+  package var httpText: String {
+    var whole = time_t(ticks / 10_000_000)
+    var parts = tm()
+    gmtime_r(&whole, &parts)
+    let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+    let months = [
+      "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ]
+    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    let date = "\(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) \(parts.tm_year + 1900)"
+    let clock = [parts.tm_hour, parts.tm_min, parts.tm_sec].map(two).joined(separator: ":")
+    return "\(days[Int(parts.tm_wday)]), \(date) \(clock) GMT"
+  }
+
   /// Reads `2026-11-23`, `2026-11-23T10:15`, `…:00`, with up to nine fractional digits and an
   /// optional `Z`; a time without a zone is UTC as well.
   package init?(text: String) {

@@ -7,8 +7,8 @@ import Testing
 
 /// `POST /fs/{name}/admin/backup`, its status, and `/fs/{name}/admin/backups`.
 @Suite struct BackupRouteTests {
-  @Test(arguments: [TestingSetup.router, .live])
-  func theAnswerIs201WithTheOperationAndTheStatusExists(_ setup: TestingSetup) async throws {
+  @Test(arguments: [Setup.inside, .wire])
+  func theAnswerIs201WithTheOperationAndTheStatusExists(_ setup: Setup) async throws {
     try await withServer(setup) { server in
       try await server.register("NorthwindFS", over: try server.makeTree())
       let reply = try await server.send(

@@ -49,7 +49,7 @@ import Testing
   }
 
   @Test func bodiesAreLimitedTo1MiB() async throws {
-    try await withServer(.live) { server in
+    try await withServer { server in
       try await server.register("A", over: try server.makeTree())
       let text = String(repeating: "x", count: 1 << 20)
       let reply = try await server.send(.put, "/fs/A/config?name=k", "{'v':'\(text)'}")

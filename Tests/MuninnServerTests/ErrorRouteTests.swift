@@ -7,7 +7,7 @@ import Testing
 /// Errors, health, and what is not there.
 @Suite struct ErrorRouteTests {
   @Test func healthSaysThatTheServerLives() async throws {
-    try await withServer(.live) { server in
+    try await withServer { server in
       let reply = try await server.send(.get, "/health", expecting: 200)
       #expect(reply.headers[.contentType] == "application/json; charset=utf-8")
       try await server.send(.head, "/health", expecting: 200)
@@ -15,7 +15,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "/", "/nothing", "/fs/A/files", "/metrics", "/admin/fs/verify", "/operation/events?id=1",
+    "/", "/nothing", "/fs/A/files", "/admin/fs/verify", "/operation/events?id=1",
     "/fs/%2e%2e%2f/config",
   ])
   func unknownPathsAre404WithTheirUrl(_ path: String) async throws {
@@ -23,6 +23,19 @@ import Testing
       let reply = try await server.send(.get, path, expecting: 404)
       #expect(reply["Url"] == .string(path))
       #expect(reply["Error"] != nil)
+    }
+  }
+
+  /// Sent as they are: clients do not let such paths through.
+  @Test(arguments: ["/admin/fs/%FF", "/fs/A/files/%FF", "/fs/%C3/config"])
+  func pathsThatAreNoUTF8AreRefused(_ path: String) async throws {
+    try await withServer { server in
+      let connection = try RawConnection(port: try #require(server.process?.port))
+      try connection.send(
+        "PUT \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+          + "Content-Length: 2\r\n\r\n{}")
+      let reply = connection.receive(seconds: 20)
+      #expect(reply.text.hasPrefix("HTTP/1.1 400"), "\(reply.text)")
     }
   }
 

@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func runningOperationsAreShownAndEnd() async throws {
-    try await withServer { server in
+    try await withServer(.inside) { server in
       try await server.register("A", over: try server.makeTree())
       let latch = Latch()
       let id = try await start(.backup, on: server, name: "A", latch: latch)
@@ -53,7 +53,7 @@ import Testing
   }
 
   @Test func killCancels() async throws {
-    try await withServer { server in
+    try await withServer(.inside) { server in
       try await server.register("A", over: try server.makeTree())
       let id = try await start(.backup, on: server, name: "A", latch: Latch())
       #expect(try await server.send(.post, "/operation/kill?id=\(id)", expecting: 200).body == "")
@@ -72,7 +72,7 @@ import Testing
   }
 
   @Test func oneBackupAtATimeForAFileSystem() async throws {
-    try await withServer { server in
+    try await withServer(.inside) { server in
       let tree = try server.makeTree()
       try await server.register("A", over: tree)
       let core = server.server.core
@@ -87,7 +87,7 @@ import Testing
   }
 
   @Test func aRestoreWaitsItsTimeForAnotherOne() async throws {
-    try await withServer { server in
+    try await withServer(.inside) { server in
       let operations = server.server.core.operations
       try await operations.takeRestoreGate(waiting: nil)
       let refused = await #expect(throws: Refusal.self) {
@@ -108,11 +108,11 @@ import Testing
 
   @Test func stoppingCancelsAndWritesDownTheEnd() async throws {
     try await withScratch { scratch in
-      try await withServer(in: scratch) { server in
+      try await withServer(in: scratch, .inside) { server in
         try await server.register("A", over: try server.makeTree())
         _ = try await start(.backup, on: server, name: "A", latch: Latch())
       }
-      try await withServer(in: scratch) { server in
+      try await withServer(in: scratch, .inside) { server in
         let status = try await server.send(
           .get, "/fs/A/config?name=Raven/Backup/Status", expecting: 200)
         #expect(status["IsRunning"] == .bool(false))
@@ -125,7 +125,7 @@ import Testing
   /// What a process that is killed leaves in the database, and what the next one makes of it.
   @Test func nothingSaysRunningAfterACrash() async throws {
     try await withScratch { scratch in
-      try await withServer(in: scratch) { server in
+      try await withServer(in: scratch, .inside) { server in
         try await server.register("A", over: try server.makeTree())
         let database = server.server.core.database
         let record = try #require(try await database.fileSystem(named: "A"))
@@ -139,7 +139,7 @@ import Testing
             kind: .restore, fileSystemID: "0", fileSystemName: "B", location: "/x",
             started: .now, target: "/y", snapshot: "s", progress: .object([:])), status: nil)
       }
-      try await withServer(in: scratch) { server in
+      try await withServer(in: scratch, .inside) { server in
         let status = try await server.send(
           .get, "/fs/A/config?name=Raven/Backup/Status", expecting: 200)
         #expect(status["IsRunning"] == .bool(false))
@@ -162,7 +162,7 @@ import Testing
   }
 
   @Test func operationsAreListedNewestFirst() async throws {
-    try await withServer { server in
+    try await withServer(.inside) { server in
       try await server.register("A", over: try server.makeTree())
       let latch = Latch()
       await latch.open()

@@ -163,7 +163,7 @@ import Testing
   }
 
   @Test func aSecondRestoreWaitsOnlyWhereItAskedTo() async throws {
-    try await withServer { server in
+    try await withServer(.inside) { server in
       _ = try await prepare(server)
       let operations = server.server.core.operations
       try await operations.takeRestoreGate(waiting: nil)
@@ -200,7 +200,7 @@ import Testing
       let body =
         "{'BackupLocation':'~/temp/backup/NorthwindFS','FilesystemName':'R',"
         + "'FilesystemLocation':'\(target)'}"
-      let tree = try await withServer(in: scratch) { server in
+      let tree = try await withServer(in: scratch, .inside) { server in
         let tree = try await prepare(server)
         let reply = try await server.send(
           .get, "/fs/NorthwindFS/admin/backups?location=~/temp/backup/NorthwindFS")
@@ -213,7 +213,7 @@ import Testing
         _ = try server.makeTree("target", files: ["a.txt": "half", "other/x": "y"])
         return tree
       }
-      try await withServer(in: scratch) { server in
+      try await withServer(in: scratch, .inside) { server in
         let result = try await server.restore(body)
         #expect(result.status["Faulted"] == .bool(false), "\(result.status.body)")
         #expect(try server.contents(of: target) == server.contents(of: tree))

@@ -30,62 +30,106 @@ struct Reply: Sendable {
   }
 }
 
+/// How a server is reached.
+enum Setup: Sendable {
+  /// The `muninn` program as a process of its own, over the wire.
+  case wire
+  /// In this process, so that a test can look inside.
+  case inside
+}
+
 /// A server on a base directory, and a client that talks to it.
 struct ServerUnderTest: Sendable {
+  typealias Client =
+    @Sendable (HTTPRequest.Method, String, HTTPFields, String?) async throws -> Reply
+
   let scratch: String
-  let server: Server
-  let client: any TestClientProtocol
+  /// The server itself, where it runs in this process.
+  let inner: Server?
+  /// The process, where it runs in one of its own.
+  let process: ServerProcess?
+  let client: Client
 
   var base: String { scratch + "/base" }
+
+  /// Only with `Setup.inside`.
+  var server: Server {
+    guard let inner else { preconditionFailure("the server runs in another process") }
+    return inner
+  }
 
   func send(
     _ method: HTTPRequest.Method, _ uri: String, _ body: String? = nil,
     headers: HTTPFields = [:]
   ) async throws -> Reply {
-    try await client.execute(
-      uri: uri, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) }
-    ) { response in
-      Reply(
-        status: Int(response.status.code), headers: response.headers,
-        body: String(buffer: response.body))
-    }
+    try await client(method, uri, headers, body)
   }
 
   /// Sends, and expects `status`.
   @discardableResult
   func send(
-    _ method: HTTPRequest.Method, _ uri: String, _ body: String? = nil, expecting status: Int,
+    _ method: HTTPRequest.Method, _ uri: String, _ body: String? = nil,
+    headers: HTTPFields = [:], expecting status: Int,
     sourceLocation: SourceLocation = #_sourceLocation
   ) async throws -> Reply {
-    let reply = try await send(method, uri, body)
+    let reply = try await send(method, uri, body, headers: headers)
     #expect(reply.status == status, "\(reply.body)", sourceLocation: sourceLocation)
     return reply
   }
 }
 
-/// Runs a server in `scratch` for `body`.
+/// Runs a server in `scratch` for `body`. `arguments` are more ones of `muninn serve`.
 func withServer<Value: Sendable>(
-  in scratch: String, _ setup: TestingSetup = .router, allowedRoots: [String] = [],
+  in scratch: String, _ setup: Setup = .wire, allowedRoots: [String] = [],
+  arguments: [String] = [],
   _ body: @Sendable (ServerUnderTest) async throws -> Value
 ) async throws -> Value {
+  if setup == .wire {
+    let roots = allowedRoots.flatMap { ["--allow-root", $0] }
+    let process = try await ServerProcess.start(
+      base: scratch + "/base", log: scratch + "/server.log", arguments + roots)
+    let server = ServerUnderTest(scratch: scratch, inner: nil, process: process) {
+      try await process.send($0, $1, $2, $3)
+    }
+    do {
+      let value = try await body(server)
+      let status = try await process.stop()
+      #expect(status == 0, "the server ended with \(status)")
+      return value
+    } catch {
+      _ = try? await process.stop()
+      throw error
+    }
+  }
   var options = ServerOptions(base: scratch + "/base")
   options.port = 0
   options.allowedRoots = allowedRoots
   var logger = Logger(label: "test")
   logger.logLevel = .critical
   let server = try await Server(options: options, logger: logger)
-  return try await server.application().test(setup) { client in
-    try await body(ServerUnderTest(scratch: scratch, server: server, client: client))
+  return try await server.application().test(.router) { client in
+    let server = ServerUnderTest(scratch: scratch, inner: server, process: nil) {
+      method, uri, headers, body in
+      try await client.execute(
+        uri: uri, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) }
+      ) { response in
+        Reply(
+          status: Int(response.status.code), headers: response.headers,
+          body: String(buffer: response.body))
+      }
+    }
+    return try await body(server)
   }
 }
 
 /// Runs a server in a directory of its own for `body`.
 func withServer(
-  _ setup: TestingSetup = .router, allowedRoots: [String] = [],
+  _ setup: Setup = .wire, allowedRoots: [String] = [], arguments: [String] = [],
   _ body: @Sendable (ServerUnderTest) async throws -> Void
 ) async throws {
   try await withScratch { scratch in
-    try await withServer(in: scratch, setup, allowedRoots: allowedRoots, body)
+    try await withServer(
+      in: scratch, setup, allowedRoots: allowedRoots, arguments: arguments, body)
   }
 }
 

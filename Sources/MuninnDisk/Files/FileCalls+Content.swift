@@ -100,6 +100,14 @@ extension FileCalls {
     try allocate(descriptor, at: offset, count, keepSize: false, path: path)
   }
 
+  /// Reserves blocks for `size` bytes and leaves the file as long as it is. Returns false where the
+  /// file system cannot reserve; ENOSPC is thrown.
+  package static func reserve(
+    _ descriptor: CInt, _ size: UInt64, path: @autoclosure () -> String
+  ) throws(DiskError) -> Bool {
+    try allocate(descriptor, at: 0, size, keepSize: true, path: path)
+  }
+
   static func allocate(
     _ descriptor: CInt, at offset: UInt64, _ count: UInt64, keepSize: Bool, path: () -> String
   ) throws(DiskError) -> Bool {

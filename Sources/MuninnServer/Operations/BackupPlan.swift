@@ -57,7 +57,8 @@ extension ServerCore {
     var request = BackupRequest(paths: [PathText.encode(data.utf8)])
     request.isFull = !isIncremental
     request.tags = body.tags
-    request.excludes = body.excludes
+    // The last pattern decides: uploads that are not complete are nobody's files yet.
+    request.excludes = body.excludes + [TreePath.uploadPrefix + "*"]
     request.fileSystemID = fileSystem.id
     request.fileSystemName = fileSystem.name
     request.document = try await snapshotDocument(of: fileSystem, body.document)

@@ -1,3 +1,4 @@
+import HTTPTypes
 package import Logging
 import Muninn
 import ServiceLifecycle
@@ -32,11 +33,18 @@ package actor Operations {
   private var writers: [String: (id: String, name: String)] = [:]
   var gate = RestoreGate()
   private var isStopping = false
+  /// How many operations may run at the same time.
+  private var limit: Int
+  /// Operations whose record is being written.
+  private var starting = 0
 
-  package init(database: StateDatabase, logger: Logger) {
+  package init(database: StateDatabase, logger: Logger, limit: Int = 16) {
     self.database = database
     self.logger = logger
+    self.limit = limit
   }
+
+  package func setLimit(_ limit: Int) { self.limit = limit }
 }
 
 // MARK: - Claims
@@ -90,6 +98,14 @@ extension Operations {
     release: @escaping @Sendable (Operations) async -> Void
   ) async throws -> Int64 {
     try refuseWhileStopping()
+    guard running.count + starting < limit else {
+      throw Refusal(
+        .serviceUnavailable,
+        "\(limit) operations are running, as many as this server allows; try again later.",
+        headers: [.retryAfter: "10"])
+    }
+    starting += 1
+    defer { starting -= 1 }
     // On a task of its own: a client that goes away must not leave a record that nobody supervises.
     let database = database
     let record = try await Task { try await database.begin(new, status: status?.json) }.value

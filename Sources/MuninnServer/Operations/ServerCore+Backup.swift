@@ -5,7 +5,7 @@ extension ServerCore {
   func startBackup(
     of name: String, body: RequestObject, isIncremental: Bool
   ) async throws -> Int64 {
-    let found = try await fileSystem(named: name)
+    let found = try await enabledFileSystem(named: name)
     let body = try BackupRequestBody(body)
     try await operations.hold(found, for: "A backup")
     var heldRepository: String?

@@ -20,7 +20,9 @@ enum Answer {
     let body: JSONValue = .object(["Url": .string(url), "Error": .string(refusal.message)])
     let status = HTTPResponse.Status(code: refusal.status.rawValue)
     do {
-      return try json(body, status)
+      var response = try json(body, status)
+      for field in refusal.headers { response.headers.append(field) }
+      return response
     } catch {
       return Response(status: status)
     }

@@ -9,8 +9,8 @@ struct ErrorAnswers: RouterMiddleware {
   let logger: Logger
 
   @concurrent func handle(
-    _ request: Request, context: BasicRequestContext,
-    next: @concurrent (Request, BasicRequestContext) async throws -> Response
+    _ request: Request, context: ServerContext,
+    next: @concurrent (Request, ServerContext) async throws -> Response
   ) async throws -> Response {
     let refusal: Refusal
     do {

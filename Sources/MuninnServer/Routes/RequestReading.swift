@@ -62,7 +62,7 @@ extension Request {
   }
 }
 
-extension BasicRequestContext {
+extension ServerContext {
   /// A component of the path, percent-decoded.
   func component(_ name: String) throws(Refusal) -> String {
     guard let raw = parameters.get(name), let text = raw.removingPercentEncoding else {

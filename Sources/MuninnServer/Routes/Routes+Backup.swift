@@ -3,7 +3,7 @@ import Hummingbird
 import Muninn
 
 extension Routes {
-  func addBackup(to router: Router<BasicRequestContext>) {
+  func addBackup(to router: Router<ServerContext>) {
     let core = core
     router.post("fs/:name/admin/backup") { request, context in
       let name = try context.component("name")

@@ -4,7 +4,7 @@ import Hummingbird
 extension Routes {
   private static let nameLimit = 1024
 
-  func addConfiguration(to router: Router<BasicRequestContext>) {
+  func addConfiguration(to router: Router<ServerContext>) {
     let core = core
     router.get("fs/:name/config") { request, context in
       let fileSystem = try await core.fileSystem(named: try context.component("name"))

@@ -2,7 +2,7 @@ import HTTPTypes
 import Hummingbird
 
 extension Routes {
-  func addFileSystems(to router: Router<BasicRequestContext>) {
+  func addFileSystems(to router: Router<ServerContext>) {
     let core = core
     router.get("fs") { _, _ in
       try Answer.json(.strings(try await core.database.fileSystems().map(\.name)))

@@ -4,7 +4,7 @@ import Hummingbird
 extension Routes {
   private static let pageLimit = 1024
 
-  func addOperations(to router: Router<BasicRequestContext>) {
+  func addOperations(to router: Router<ServerContext>) {
     let core = core
     router.get("operation/status") { request, _ in
       let record = try await Self.record(try request.operationID(), core)
@@ -29,7 +29,7 @@ extension Routes {
     }
   }
 
-  private static func record(_ id: Int64, _ core: ServerCore) async throws -> OperationRecord {
+  static func record(_ id: Int64, _ core: ServerCore) async throws -> OperationRecord {
     guard let record = try await core.operations.record(id) else {
       throw Refusal(.notFound, "There is no operation \(id).")
     }
@@ -37,7 +37,7 @@ extension Routes {
   }
 
   /// `Completed` says that the operation is over, however it ended, as RavenDB's does.
-  private static func status(_ record: OperationRecord) -> [String: JSONValue] {
+  static func status(_ record: OperationRecord) -> [String: JSONValue] {
     [
       "Completed": .bool(record.outcome != .running),
       "Faulted": .bool(record.outcome == .faulted),
@@ -50,8 +50,8 @@ extension Routes {
   private static func summary(_ record: OperationRecord) -> JSONValue {
     var members = status(record)
     members["Id"] = .integer(record.id)
-    members["Type"] = .string(record.kind == .backup ? "Backup" : "Restore")
-    members["FilesystemName"] = .string(record.fileSystemName)
+    members["Type"] = .string(record.kind.name)
+    members["FilesystemName"] = .text(record.fileSystemName.isEmpty ? nil : record.fileSystemName)
     members["BackupLocation"] = .string(record.location)
     members["StartTime"] = .time(record.started)
     members["EndTime"] = .time(record.completed)

@@ -2,7 +2,7 @@ import HTTPTypes
 import Hummingbird
 
 extension Routes {
-  func addRestore(to router: Router<BasicRequestContext>) {
+  func addRestore(to router: Router<ServerContext>) {
     let core = core
     for path: RouterPath in ["admin/fs/restore", "admin/fs-restore"] {
       router.post(path) { request, _ in

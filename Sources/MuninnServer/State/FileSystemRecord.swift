@@ -44,6 +44,10 @@ package struct FileSystemRecord: Sendable, Equatable {
       default: false
       }
     }
+    if ["restore", "verify", "prune", "defrag"].contains(key(name)) {
+      throw Refusal(
+        .badRequest, "'\(name)' is reserved: /admin/fs/\(name) is an operation; choose another.")
+    }
     guard isPlain, (1...128).contains(name.utf8.count), name.first != "." else {
       throw Refusal(
         .badRequest,

@@ -1,17 +1,23 @@
-/// A backup or restore, running or over.
+/// An operation, running or over.
 package struct OperationRecord: Sendable, Equatable {
-  package enum Kind: String, Sendable { case backup, restore }
+  package enum Kind: String, Sendable, CaseIterable {
+    case backup, restore, verify, prune, defrag
+
+    /// As the wire has it: `Backup`.
+    var name: String { rawValue.prefix(1).uppercased() + rawValue.dropFirst() }
+  }
   package enum Outcome: String, Sendable { case running, completed, faulted, canceled }
 
   package let id: Int64
   package let kind: Kind
+  /// Of the file system, and its name; both empty for an operation over a location.
   package let fileSystemID: String
   package let fileSystemName: String
   package let location: String
   package let started: Timestamp
-  /// A restore's target; nil for a backup.
+  /// A restore's target; nil for all others.
   package let target: String?
-  /// The snapshot that a restore reads; nil for a backup.
+  /// The snapshot that a restore reads; nil for all others.
   package let snapshot: String?
   /// Whether an unfinished restore's files are still in the target.
   package var hasLeftovers: Bool

@@ -1,0 +1,119 @@
+import Foundation
+import HTTPTypes
+import MuninnServer
+import Testing
+
+/// `POST /admin/fs/verify`, `prune` and `defrag`, and `GET /operation/events`.
+@Suite struct LocationRouteTests {
+  private func id(_ reply: Reply) throws -> Int64 {
+    guard case .integer(let id) = reply["OperationId"] else { throw TestFailure(text: reply.body) }
+    return id
+  }
+
+  @Test(arguments: [false, true]) func aSoundLocationVerifies(_ readsData: Bool) async throws {
+    try await withServer { server in
+      try await server.register("A", over: try server.makeTree())
+      try await server.backUp("A", to: "~/b")
+      let reply = try await server.send(
+        .post, "/admin/fs/verify", "{'BackupLocation':'~/b','ReadData':\(readsData)}",
+        expecting: 200)
+      let end = try await server.finalStatus(operation: try id(reply))
+      #expect(end["Faulted"] == .bool(false), "\(end.body)")
+      let list = try await server.send(.get, "/operations", expecting: 200)
+      #expect(list.body.contains(#""Type":"Verify""#))
+      #expect(list.body.contains(#""FilesystemName":null"#))
+    }
+  }
+
+  @Test func aDamagedLocationIsFaultedAndSaysWhere() async throws {
+    try await withServer { server in
+      try await server.register("A", over: try server.makeTree())
+      try await server.backUp("A", to: "~/b")
+      let containers = server.base + "/b/containers"
+      let names = try #require(FileManager.default.subpaths(atPath: containers))
+      for name in names {
+        var isDirectory: ObjCBool = false
+        let path = containers + "/" + name
+        _ = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+        if !isDirectory.boolValue { try FileManager.default.removeItem(atPath: path) }
+      }
+      let reply = try await server.send(
+        .post, "/admin/fs/verify", "{'BackupLocation':'~/b'}", expecting: 200)
+      let end = try await server.finalStatus(operation: try id(reply))
+      #expect(end["Faulted"] == .bool(true), "\(end.body)")
+      #expect(end.body.contains("damaged"), "\(end.body)")
+    }
+  }
+
+  @Test(arguments: ["verify", "prune", "defrag"])
+  func badLocationsAreRefused(_ name: String) async throws {
+    try await withServer { server in
+      let path = "/admin/fs/\(name)"
+      try await server.send(.post, path, nil, expecting: 400)
+      try await server.send(.post, path, "{}", expecting: 400)
+      try await server.send(.post, path, "{'BackupLocation':'c:\\\\x'}", expecting: 400)
+      try await server.send(.post, path, "{'BackupLocation':'~/none'}", expecting: 404)
+      let tree = try server.makeTree()
+      try await server.send(.post, path, "{'BackupLocation':'\(tree)'}", expecting: 422)
+      // The names are taken by these routes.
+      try await server.send(.put, path, "{}", expecting: 404)
+      try await server.send(
+        .post, "/admin/fs/restore", "{'FilesystemName':'\(name)'}", expecting: 400)
+      #expect(try await server.send(.get, "/operations").body == "[]")
+    }
+  }
+
+  @Test(arguments: ["prune", "defrag"])
+  func whatHasNoEngineSaysSo(_ name: String) async throws {
+    try await withServer { server in
+      try await server.register("A", over: try server.makeTree())
+      try await server.backUp("A", to: "~/b")
+      let reply = try await server.send(
+        .post, "/admin/fs/\(name)", "{'BackupLocation':'~/b'}", expecting: 501)
+      #expect(reply["Error"] != nil)
+    }
+  }
+
+  @Test func eventsEndWithTheOperation() async throws {
+    try await withServer { server in
+      try await server.register("A", over: try server.makeTree())
+      try await server.send(
+        .post, "/fs/A/admin/backup", "{'BackupLocation':'~/b'}", expecting: 201)
+      let reply = try await server.send(.get, "/operation/events?id=1", expecting: 200)
+      #expect(reply.headers[.contentType] == "text/event-stream; charset=utf-8")
+      let events = reply.body.components(separatedBy: "\n\n").dropLast()
+      #expect(events.dropLast().allSatisfy { $0.hasPrefix("event: progress\ndata: {") })
+      let last = try #require(events.last)
+      #expect(last.hasPrefix("event: end\ndata: {"), "\(reply.body)")
+      let data = try JSONValue(text: String(last.dropFirst("event: end\ndata: ".count)))
+      let status = try await server.send(.get, "/operation/status?id=1", expecting: 200)
+      #expect(data == (try status.json))
+      try await server.send(.get, "/operation/events", expecting: 400)
+      try await server.send(.get, "/operation/events?id=7", expecting: 404)
+    }
+  }
+
+  @Test func notMoreOperationsThanAllowedRun() async throws {
+    try await withServer(.inside) { server in
+      let operations = server.server.core.operations
+      await operations.setLimit(1)
+      let latch = Latch()
+      let new = NewOperation(
+        kind: .verify, fileSystemID: "", fileSystemName: "", location: "/x", started: .now,
+        progress: .object([:]))
+      let id = try await operations.start(new) { _ in
+        try? await latch.wait()
+        return OperationEnd(.completed)
+      } release: { _ in
+      }
+      try await server.register("A", over: try server.makeTree())
+      let refused = try await server.send(
+        .post, "/fs/A/admin/backup", "{'BackupLocation':'~/b'}", expecting: 503)
+      #expect(refused.headers[.retryAfter] != nil)
+      try await server.send(.get, "/fs/A/config?name=Raven/Backup/Status", expecting: 404)
+      await latch.open()
+      _ = try await server.finalStatus(operation: id)
+      try await server.backUp("A", to: "~/b")
+    }
+  }
+}
