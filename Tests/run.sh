@@ -40,5 +40,6 @@ stage 'tidy sources' tests --filter '^TidyTests'
 stage 'kill -9 during backups' bash Tests/crash.sh short
 stage 'unchanged tree' bash Tests/unchanged.sh short
 stage 'full disk' bash Tests/fulldisk.sh short
+stage 'hostile tree' bash Tests/hostile.sh short
 printf '\n(%d s so far)\n' $((SECONDS - begun))
 stage 'swift test' tests

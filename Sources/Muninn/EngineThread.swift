@@ -35,6 +35,7 @@ final class ProgressReporter: Sendable {
   private let started = Machine.monotonicNanoseconds()
   private let isDone = Monitor(false)
   private let thread = Monitor<WorkerThread?>(nil)
+  private let recent = Monitor(RecentRate())
 
   init?(_ counters: ProgressCounters, _ handler: ProgressHandler?) {
     guard let handler else { return nil }
@@ -63,6 +64,15 @@ final class ProgressReporter: Sendable {
     if progress.secondsElapsed > 0 {
       progress.bytesPerSecond = Double(progress.bytesDone) / progress.secondsElapsed
     }
+    let now = (
+      progress.secondsElapsed, Double(progress.bytesDone), Double(progress.filesDone)
+    )
+    (progress.recentBytesPerSecond, progress.recentFilesPerSecond) = recent.withLock {
+      $0.add(seconds: now.0, bytes: now.1, files: now.2)
+    }
+    let failures = counters.takeFailures()
+    progress.problemCount = failures.count
+    progress.newProblems = failures.new.map { PathProblem($0) }
     progress.currentPath = displayPath(counters.currentPath)
     return progress
   }
@@ -72,6 +82,29 @@ final class ProgressReporter: Sendable {
     isDone.update { $0 = true }
     thread.withLock { $0.take() }?.join()
     handler(current)
+  }
+}
+
+/// Rates over the last seconds: an exponential average of what came between two reports.
+private struct RecentRate {
+  private static let memorySeconds = 8.0
+
+  private var seconds = 0.0
+  private var bytes = 0.0
+  private var files = 0.0
+  private var rates = (bytes: 0.0, files: 0.0)
+
+  mutating func add(
+    seconds now: Double, bytes newBytes: Double, files newFiles: Double
+  ) -> (bytes: Double, files: Double) {
+    let step = now - seconds
+    guard step > 0.01 else { return rates }
+    // The first seconds are an average of what there is.
+    let weight = min(1, step / min(RecentRate.memorySeconds, now))
+    rates.bytes += weight * (max(0, newBytes - bytes) / step - rates.bytes)
+    rates.files += weight * (max(0, newFiles - files) / step - rates.files)
+    (seconds, bytes, files) = (now, newBytes, newFiles)
+    return rates
   }
 }
 

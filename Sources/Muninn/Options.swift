@@ -29,30 +29,6 @@ public enum SnapshotSelector: Sendable, Equatable {
   case at(seconds: Double, fileSystemID: String? = nil)
 }
 
-/// What to back up, and how.
-public struct BackupRequest: Sendable {
-  /// Source paths. One directory becomes the snapshot's root; several keep their absolute paths.
-  public var paths: [String]
-  /// Read every byte again instead of trusting inode, size, mtime and ctime of unchanged files.
-  public var isFull: Bool = false
-  public var tags: [String] = []
-  /// Patterns in gitignore syntax, matched below each source path.
-  public var excludes: [String] = []
-  /// A server's file system: decides the parent snapshot instead of host and paths.
-  public var fileSystemID: String?
-  public var fileSystemName: String?
-  /// Stored in the snapshot as it is.
-  public var document: String?
-  /// Where this source's index lies; nil takes the state directory.
-  public var indexDirectory: String?
-  /// Threads that read, chunk and compress; nil takes the number of cores.
-  public var threads: Int?
-
-  public init(paths: [String]) {
-    self.paths = paths
-  }
-}
-
 /// What to restore, and where to.
 public struct RestoreRequest: Sendable {
   public var snapshot: SnapshotSelector

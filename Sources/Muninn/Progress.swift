@@ -19,16 +19,27 @@ public struct Progress: Sendable, Codable, Equatable {
   public var chunksDuplicate: UInt64 = 0
   /// Content bytes a second since the start.
   public var bytesPerSecond: Double = 0
+  /// Content bytes and entries a second over the last seconds.
+  public var recentBytesPerSecond: Double = 0
+  public var recentFilesPerSecond: Double = 0
   public var secondsElapsed: Double = 0
+  /// Paths that could not be read so far.
+  public var problemCount: UInt64 = 0
+  /// The ones since the report before this one, at most 100 of them.
+  public var newProblems: [PathProblem] = []
   /// The path being worked on, in the display encoding of names.
   public var currentPath: String = ""
 
   public init() {}
 
-  /// Seconds that are left at the present rate, where the total is known.
+  /// Seconds that are left at the present rate, where the total is known; for a backup it is its
+  /// parent's. Of bytes and entries the slower decides: a tree may have much of either.
   public var secondsLeft: Double? {
-    guard let bytesTotal, bytesPerSecond > 0, bytesTotal >= bytesDone else { return nil }
-    return Double(bytesTotal - bytesDone) / bytesPerSecond
+    let rate = recentBytesPerSecond > 0 ? recentBytesPerSecond : bytesPerSecond
+    guard let bytesTotal, rate > 0, bytesTotal >= bytesDone else { return nil }
+    let byBytes = Double(bytesTotal - bytesDone) / rate
+    guard let filesTotal, recentFilesPerSecond > 0, filesTotal >= filesDone else { return byBytes }
+    return max(byBytes, Double(filesTotal - filesDone) / recentFilesPerSecond)
   }
 }
 

@@ -9,20 +9,6 @@ public struct PathProblem: Sendable, Codable, Equatable {
   }
 }
 
-public struct BackupReport: Sendable, Codable {
-  public let snapshot: Snapshot
-  public let seconds: Double
-  /// Paths that could not be read, in path order, at most 1,000 of them; the count is in the
-  /// statistics.
-  public let problems: [PathProblem]
-
-  public init(snapshot: Snapshot, seconds: Double, problems: [PathProblem]) {
-    self.snapshot = snapshot
-    self.seconds = seconds
-    self.problems = problems
-  }
-}
-
 /// In how many contiguous pieces files lie on disk, as `filefrag` counts them.
 public struct ExtentStatistics: Sendable, Codable, Equatable {
   /// Files that have content on disk.

@@ -52,5 +52,21 @@ package enum Machine {
     }
   }
 
+  /// The user and group that new files of this process belong to.
+  package static var effectiveIDs: (user: UInt32, group: UInt32) { (geteuid(), getegid()) }
+
   package static func processID() -> Int32 { getpid() }
+
+  /// The descriptors that this process may have open at a time.
+  package static var maximumOpenFiles: Int { Int(clamping: muninn_open_file_limit()) }
+
+  /// CPU time of the calling thread.
+  package static func threadNanoseconds() -> UInt64 { muninn_thread_cpu_time() }
+
+  /// Puts the calling thread to sleep; a signal may end that early.
+  package static func sleep(nanoseconds: UInt64) {
+    var time = timespec(
+      tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+    nanosleep(&time, nil)
+  }
 }

@@ -17,6 +17,7 @@ package final class ProgressCounters: Sendable {
   package let bytesTotal = Atomic<UInt64>(0)
   private let phaseValue = Atomic<Int>(0)
   private let path = Monitor<[UInt8]>([])
+  private let failures = Monitor((count: UInt64(0), new: [PathFailure]()))
 
   package init() {}
 
@@ -29,6 +30,22 @@ package final class ProgressCounters: Sendable {
   package func setCurrentPath(_ current: [UInt8]) { path.withLock { $0 = current } }
 
   package var currentPath: [UInt8] { path.withLock { $0 } }
+
+  /// Notes a path that could not be read, for whoever watches.
+  package func note(_ failure: PathFailure) {
+    failures.withLock { failures in
+      failures.count += 1
+      if failures.new.count < 100 { failures.new.append(failure) }
+    }
+  }
+
+  /// How many there are, and those that were noted since the last time.
+  package func takeFailures() -> (count: UInt64, new: [PathFailure]) {
+    failures.withLock { failures in
+      defer { failures.new = [] }
+      return failures
+    }
+  }
 
   package func add(entries count: UInt64) { entries.add(count, ordering: .relaxed) }
   package func add(bytes count: UInt64) { bytes.add(count, ordering: .relaxed) }

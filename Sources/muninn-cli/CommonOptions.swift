@@ -71,4 +71,13 @@ enum ProblemList {
     let paths = count == 1 ? "path" : "paths"
     Terminal.complain("\(Quantity.count(count)) \(paths) could not be \(what)")
   }
+
+  /// Lists files that something else is to be said of.
+  static func complain(_ files: [PathProblem], of count: UInt64, saying what: String) {
+    guard count > 0 else { return }
+    for file in files {
+      Terminal.complain("\(Terminal.safe(file.path)): \(Terminal.safe(file.message))")
+    }
+    Terminal.complain("\(Quantity.count(count)) files \(what)")
+  }
 }

@@ -9,7 +9,11 @@ enum Paths {
   /// and where there is a `..` the directories before the last component are resolved by the
   /// system, links included.
   static func absoluteBytes(_ path: String) -> [UInt8] {
-    let given = RawArguments.bytes(of: path)
+    absolute(RawArguments.bytes(of: path))
+  }
+
+  /// The same for a path that is no argument.
+  static func absolute(_ given: [UInt8]) -> [UInt8] {
     let whole = given.first == slash ? given : workingDirectory + [slash] + given
     var components = whole.split(separator: slash).filter { $0 != [UInt8(ascii: ".")] }
     guard components.contains(parent) else { return joined(components) }

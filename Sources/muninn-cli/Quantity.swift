@@ -57,6 +57,9 @@ enum Quantity {
     return "\(parts.tm_year + 1900)-\(monthAndDay) \(clock.joined(separator: ":"))"
   }
 
+  /// `3.4:1`.
+  static func ratio(_ value: Double) -> String { oneDecimal(min(max(value, 0), 1e12)) + ":1" }
+
   private static func padded(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
 
   private static func oneDecimal(_ value: Double) -> String {

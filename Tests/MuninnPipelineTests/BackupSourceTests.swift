@@ -78,7 +78,9 @@ import Testing
     let scene = try BackupScene()
     try scene.makeSmallTree(seed: 4)
     let outcome = try scene.backUp {
-      $0.excludes = ["/b/", "file-[0-3]", "!/a/file-2", "# a comment", "", "*-7"]
+      $0.rules.excludes = PathPatterns([
+        "/b/", "file-[0-3]", "!/a/file-2", "# a comment", "", "*-7",
+      ])
     }
     let names = Set(try scene.entries(of: outcome.snapshot).keys)
     #expect(names == ["", "a", "a/file-2", "a/file-4", "a/file-5", "a/file-6"])

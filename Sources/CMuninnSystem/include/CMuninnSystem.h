@@ -96,6 +96,39 @@ int muninn_forget_pages(int descriptor);
 /* The magic number of the descriptor's file system, statfs(2). */
 int muninn_file_system_type(int descriptor, uint64_t *_Nonnull type);
 
+/* How many pages of a range of an open file are in the page cache: cachestat(2), or where there is
+ * none mincore(2), which tells the file's owner alone and calls all pages cached for others. A
+ * count of 0 bytes means to the end of the file. Returns -errno where the system does not say. */
+int muninn_cached_pages(int descriptor, uint64_t offset, uint64_t count,
+                        uint64_t *_Nonnull pages);
+
+/* Gives clean pages of a range back: posix_fadvise(POSIX_FADV_DONTNEED). */
+int muninn_drop_pages(int descriptor, int64_t offset, int64_t count);
+
+/* A pipe whose ends close when a program is executed. */
+int muninn_make_pipe(int *_Nonnull read_end, int *_Nonnull write_end);
+
+/* Starts the program arguments[0], looked up in PATH, with default signal handling and only the
+ * three standard descriptors: nothing to read, `output` as standard output (standard error where it
+ * is negative), and this process's standard error. `environment` are NAME=VALUE texts that replace
+ * those of this process; both lists end with NULL. */
+int muninn_spawn(const char *_Nullable const *_Nonnull arguments,
+                 const char *_Nullable const *_Nonnull environment, int output,
+                 int *_Nonnull process);
+
+/* waitpid. Without `blocking` returns 0 while the process runs. Returns the process once it has
+ * ended, with its exit status, or 128 and the signal's number. */
+int muninn_wait_for(int process, int blocking, int *_Nonnull status);
+
+/* Waits up to `milliseconds` until there is something to read, or the end: 1, else 0. */
+int muninn_wait_readable(int descriptor, int milliseconds);
+
+/* CPU time of the calling thread in nanoseconds. */
+uint64_t muninn_thread_cpu_time(void);
+
+/* The soft limit of open descriptors. */
+uint64_t muninn_open_file_limit(void);
+
 /* fallocate; keeps the visible size where `keep_size`. */
 int muninn_allocate(int descriptor, int keep_size, int64_t offset, int64_t count);
 

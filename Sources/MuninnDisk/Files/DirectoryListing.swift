@@ -71,6 +71,22 @@ package final class DirectoryListing: Sendable {
     return [UInt8](names[Int(entry.offset)...].prefix(Int(entry.length)))
   }
 
+  /// Whether one of the names is `name`.
+  package func contains(_ name: [UInt8]) -> Bool {
+    let wanted = name.withUnsafeBytes { DirectoryListing.prefix(of: $0) }
+    var low = 0
+    var high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      if entries[middle].prefix < wanted { low = middle + 1 } else { high = middle }
+    }
+    while low < entries.count, entries[low].prefix == wanted {
+      if self.name(low) == name { return true }
+      low += 1
+    }
+    return false
+  }
+
   package func inode(_ index: Int) -> UInt64 { entries[index].inode }
 
   /// What the directory says of the kind, nil where it does not: a hint only, statx decides.

@@ -7,13 +7,16 @@ final class AssembleStage: Sendable {
   private struct State {
     var done: [UInt64: FinishedBatch] = [:]
     var next: UInt64 = 0
+    /// Entries of each batch that is on its way, and of all of them.
+    var counts: [UInt64: Int] = [:]
+    var entryCount = 0
     /// The number of batches, once the walk has ended.
     var end: UInt64?
     var isCancelled = false
   }
 
-  /// Batches that may be finished before the one that is waited for.
-  private static let maximumAhead: UInt64 = 512
+  /// Entries that may be on their way from the walk to the manifest.
+  private static let maximumEntries = 1 << 16
 
   private let state = Monitor(State())
 
@@ -22,9 +25,13 @@ final class AssembleStage: Sendable {
   }
 
   /// Blocks the walk while it is too far ahead; false where the backup was given up.
-  func waitForRoom(_ sequence: UInt64) -> Bool {
-    state.wait(until: { $0.isCancelled || sequence < $0.next + AssembleStage.maximumAhead }) {
-      !$0.isCancelled
+  func waitForRoom(_ batch: Batch) -> Bool {
+    state.wait(until: {
+      $0.isCancelled || $0.entryCount < AssembleStage.maximumEntries || batch.sequence == $0.next
+    }) { state in
+      state.counts[batch.sequence] = batch.items.count
+      state.entryCount += batch.items.count
+      return !state.isCancelled
     }
   }
 
@@ -40,6 +47,7 @@ final class AssembleStage: Sendable {
       guard !state.isCancelled, let batch = state.done.removeValue(forKey: state.next) else {
         return nil
       }
+      state.entryCount -= state.counts.removeValue(forKey: state.next) ?? 0
       state.next += 1
       return batch
     }

@@ -1,3 +1,4 @@
+internal import MuninnDisk
 package import MuninnFormat
 
 /// What a backup reads, and what it compares with.
@@ -5,14 +6,28 @@ package struct BackupOptions: Sendable {
   /// Absolute source paths. One directory becomes the root; several sources keep their absolute
   /// paths.
   package var sources: [[UInt8]]
-  /// Read every file, whatever the parent says of it.
+  /// What is backed up instead of sources.
+  package var stream: StreamSource?
+  /// Read every file, whatever the parent says of it, and say where that was wrong.
   package var isFull = false
-  /// Patterns in gitignore syntax, matched below the root.
-  package var excludes: [String] = []
+  /// Whether an unchanged file may have got another inode number.
+  package var ignoresInode = false
+  /// Absolute paths of a list, taken besides the sources.
+  package var listedSources: [[UInt8]] = []
+  /// What of the sources is taken.
+  package var rules = WalkRules()
   /// Threads that read, chunk and compress, besides those that walk, assemble and sync.
   package var threads: Int
   /// LZ4 level: 1 is the fast method, 3 to 12 are LZ4-HC's.
   package var level = 1
+  /// How many of the threads read files at the same time; nil as many as suit the storage.
+  package var readers: Int?
+  /// Bytes a second that are read from the source at most.
+  package var readRate: UInt64?
+  /// How much of its time each of the threads may compute, in per cent.
+  package var cpuPercent: Int?
+  /// Leave what was read in the page cache, also what was not there before.
+  package var keepsPageCache = false
   package var parent: SnapshotRecord?
   /// The identities of the parent's entries on this machine, where a restore recorded them.
   package var identityCatalogue: String?
@@ -28,4 +43,29 @@ package struct BackupOutcome: Sendable {
   package let snapshot: SnapshotRecord
   /// The first 1,000, in path order.
   package let failures: [PathFailure]
+  /// Files that are not what the parent has although their metadata says so: the first 1,000, in
+  /// path order, and how many there are.
+  package let differing: (first: [PathFailure], count: UInt64)
+  /// Files that were changing each time they were read: the first 1,000, and how many there are.
+  package let unstable: (first: [PathFailure], count: UInt64)
+}
+
+extension BackupOptions {
+  /// Threads for a network, whatever the cores: most of them wait.
+  private static let networkReaders = 8
+
+  /// The options with as many readers as suit what the source lies on, unless they say how many.
+  func suited(to root: SourceRoot?) -> BackupOptions {
+    var options = self
+    if options.readers == nil, let root {
+      switch root.storage {
+      case .spinning: options.readers = 1
+      case .network: options.readers = max(threads, BackupOptions.networkReaders)
+      case .solid, .unknown: options.readers = threads
+      }
+    }
+    // More readers than threads are more threads.
+    options.threads = max(threads, options.readers ?? threads)
+    return options
+  }
 }

@@ -41,13 +41,15 @@ package struct BackupPipeline {
   ) throws(PipelineError) -> BackupOutcome {
     let started = Machine.nowNanoseconds()
     counters.phase = .scanning
-    let root = try SourceRoot(options.sources)
+    let root =
+      options.stream == nil
+      ? try SourceRoot(options.sources, listed: options.listedSources) : nil
     let session = try fromStore { () throws(StoreError) in try WriteSession(store: store) }
     defer { session.end() }
     let shared = BackupShared(
-      store: store, session: session, options: options, counters: counters,
+      store: store, session: session, options: options.suited(to: root), counters: counters,
       cancellation: cancellation)
-    for (path, reason) in root.missing {
+    for (path, reason) in root?.missing ?? [] {
       shared.fail(PathFailure(path: path, message: reason))
     }
     let stages = try runStages(root, shared)
@@ -67,24 +69,32 @@ package struct BackupPipeline {
     draft.counts.chunksDuplicate = counters.chunksDuplicate.load(ordering: .relaxed)
     let failures = shared.pathFailures
     draft.counts.errors = failures.count
+    let differing = shared.differing
+    draft.counts.filesUnchanged -= min(differing.count, draft.counts.filesUnchanged)
+    draft.counts.filesChanged += differing.count
     describe(&draft)
     let committed = try fromStore { () throws(StoreError) in
       try session.commit(draft, needed: stages.result.containers)
     }
     counters.phase = .done
-    return BackupOutcome(snapshot: committed, failures: failures.first)
+    return BackupOutcome(
+      snapshot: committed, failures: failures.first, differing: differing,
+      unstable: shared.unstable)
   }
 
   private func runStages(
-    _ root: SourceRoot, _ shared: BackupShared
+    _ root: SourceRoot?, _ shared: BackupShared
   ) throws(PipelineError) -> (result: AssembleStage.Result, counts: SnapshotCounts) {
-    let walk = WalkStage(
-      rootPath: root.path, wanted: root.wanted, excludes: ExcludePatterns(options.excludes))
+    let walk = root.map { WalkStage($0, rules: options.rules) }
+    defer { walk?.close() }
     let assembled = Monitor<AssembleStage.Result?>(nil)
-    let listers = (0..<max(1, options.threads / 2)).map { _ in
-      WorkerThread.start(name: "muninn-walk") { walk.runAhead() }
+    // One that lists ahead is enough for a disk whose head would have to jump between two.
+    let threads = shared.options.threads
+    let listerCount = shared.options.readers == 1 ? 1 : max(1, threads / 2)
+    let listers = (0..<(walk == nil ? 0 : listerCount)).map { _ in
+      WorkerThread.start(name: "muninn-walk") { walk?.runAhead() }
     }
-    let workers = (0..<options.threads).map { _ in
+    let workers = (0..<threads).map { _ in
       WorkerThread.start(name: "muninn-work") {
         let worker = BackupWorker(shared: shared)
         do throws(PipelineError) { try worker.run() } catch { shared.stop(error) }
@@ -112,7 +122,7 @@ package struct BackupPipeline {
     counters.phase = .reading
     var counts = SnapshotCounts()
     do throws(PipelineError) { counts = try compare(walk, shared) } catch { shared.stop(error) }
-    walk.stop()
+    walk?.stop()
     shared.pool.close()
     listers.forEach { $0.join() }
     workers.forEach { $0.join() }
@@ -128,14 +138,17 @@ package struct BackupPipeline {
 
   /// Walks and compares on this thread.
   private func compare(
-    _ walk: WalkStage, _ shared: BackupShared
+    _ walk: WalkStage?, _ shared: BackupShared
   ) throws(PipelineError) -> SnapshotCounts {
-    let parent = try openParent()
+    guard let walk else { return try handOnStream(shared) }
+    let parent = try ParentCursor.opened(options.parent, store: store)
     var stage = CompareStage(
-      options: options, parent: parent, identities: openCatalogue(),
+      options: options, parent: parent,
+      identities: IdentityCatalogue.Reader.opened(
+        options.identityCatalogue, snapshot: options.parent?.id),
       live: LiveContainers(session: shared.session, store: store), counters: counters
     ) { (batch) throws(PipelineError) in
-      guard shared.assemble.waitForRoom(batch.sequence) else { throw PipelineError.cancelled }
+      guard shared.assemble.waitForRoom(batch) else { throw PipelineError.cancelled }
       if batch.needsReading {
         guard shared.pool.add(batch) else { throw PipelineError.cancelled }
       } else {
@@ -153,18 +166,42 @@ package struct BackupPipeline {
     return stage.counts
   }
 
-  /// A parent whose manifest is damaged at its root costs time alone: every file is read again.
-  private func openParent() throws(PipelineError) -> ParentCursor? {
-    guard let snapshot = options.parent else { return nil }
+  /// A stream is one batch: the directories that hold it, and itself.
+  private func handOnStream(_ shared: BackupShared) throws(PipelineError) -> SnapshotCounts {
+    guard let stream = options.stream else { return SnapshotCounts() }
+    let now = Machine.nowNanoseconds()
+    var batch = Batch(sequence: 0)
+    let directories = stream.directories(at: now)
+    batch.items = directories.map { .ready($0) } + [.stream(stream, stream.file(at: now))]
+    guard shared.pool.add(batch) else { throw PipelineError.cancelled }
+    shared.assemble.end(after: 1)
+    var counts = SnapshotCounts()
+    counts.entries = UInt64(directories.count + 1)
+    counts.directories = UInt64(directories.count)
+    counts.files = 1
+    counts.filesNew = 1
+    return counts
+  }
+}
+
+extension ParentCursor {
+  /// The cursor of a snapshot; nil where there is none, or its manifest is damaged at its root,
+  /// which costs time alone: every file is read again.
+  static func opened(
+    _ snapshot: SnapshotRecord?, store: Store
+  ) throws(PipelineError) -> ParentCursor? {
+    guard let snapshot else { return nil }
     do throws(StoreError) { return try ParentCursor(snapshot, store: store) } catch {
       guard error.code == .damaged || error.code == .notFound else { throw PipelineError(error) }
       return nil
     }
   }
+}
 
+extension IdentityCatalogue.Reader {
   /// A catalogue that is lost or damaged costs time alone: the files are read again.
-  private func openCatalogue() -> IdentityCatalogue.Reader? {
-    guard let path = options.identityCatalogue, let parent = options.parent else { return nil }
-    return try? IdentityCatalogue.Reader(path: path, snapshot: parent.id)
+  static func opened(_ path: String?, snapshot: Identifier?) -> IdentityCatalogue.Reader? {
+    guard let path, let snapshot else { return nil }
+    return try? IdentityCatalogue.Reader(path: path, snapshot: snapshot)
   }
 }

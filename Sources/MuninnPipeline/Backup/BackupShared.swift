@@ -13,13 +13,30 @@ final class BackupShared: Sendable {
   let assemble = AssembleStage()
   let counters: ProgressCounters
   let cancellation: Cancellation
+  let limits: ReadLimits
   let bytesRead = Atomic<UInt64>(0)
   let bytesNew = Atomic<UInt64>(0)
 
   private struct Failures {
     var first: PipelineError?
-    var paths: [PathFailure] = []
-    var pathCount: UInt64 = 0
+    var paths = PathReports()
+    var differing = PathReports()
+    var unstable = PathReports()
+  }
+
+  /// The first of many, and how many there are.
+  private struct PathReports {
+    var first: [PathFailure] = []
+    var count: UInt64 = 0
+
+    mutating func add(_ failure: PathFailure) {
+      count += 1
+      if first.count < BackupShared.maximumReportedFailures { first.append(failure) }
+    }
+
+    var sorted: (first: [PathFailure], count: UInt64) {
+      (first.sorted { pathPrecedes($0.path, $1.path) }, count)
+    }
   }
 
   static let maximumReportedFailures = 1000
@@ -35,21 +52,38 @@ final class BackupShared: Sendable {
     self.counters = counters
     self.cancellation = cancellation
     manifest = ManifestChunks(session: session, identifying: store.identifying)
-    pool = WorkPool(threads: options.threads)
+    limits = ReadLimits(options, cancellation: cancellation)
+    pool = WorkPool(
+      threads: options.threads, readers: options.readers ?? options.threads)
   }
 
   /// Notes a path that could not be read; the backup goes on.
   func fail(_ failure: PathFailure) {
-    failures.withLock { state in
-      state.pathCount += 1
-      if state.paths.count < BackupShared.maximumReportedFailures { state.paths.append(failure) }
-    }
+    failures.withLock { $0.paths.add(failure) }
+    counters.note(failure)
+  }
+
+  /// Notes a file that is not what the parent has, although its metadata says so.
+  func differs(_ path: [UInt8], _ message: String) {
+    failures.withLock { $0.differing.add(PathFailure(path: path, message: message)) }
+  }
+
+  /// Notes a file that was changing each time it was read.
+  func changes(_ path: [UInt8]) {
+    let message = "was changing each time it was read: its content is of no one moment"
+    failures.withLock { $0.unstable.add(PathFailure(path: path, message: message)) }
   }
 
   var pathFailures: (first: [PathFailure], count: UInt64) {
-    failures.withLock { state in
-      (state.paths.sorted { pathPrecedes($0.path, $1.path) }, state.pathCount)
-    }
+    failures.withLock { $0.paths.sorted }
+  }
+
+  var differing: (first: [PathFailure], count: UInt64) {
+    failures.withLock { $0.differing.sorted }
+  }
+
+  var unstable: (first: [PathFailure], count: UInt64) {
+    failures.withLock { $0.unstable.sorted }
   }
 
   /// Ends the backup: the first error wins, and every stage returns as soon as it looks.

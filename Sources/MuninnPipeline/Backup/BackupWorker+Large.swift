@@ -24,11 +24,18 @@ extension BackupWorker {
       before.blocks512 * 512 < before.size
       ? try FileCalls.dataRanges(descriptor, size: before.size, path: displayPath(path))
       : [0..<before.size]
+    var care = LargeFileCare(descriptor, isOn: !shared.options.keepsPageCache)
     var position: UInt64 = 0
     var isShort = false
     for range in ranges {
       if range.lowerBound > position { try emit(source.hole(range.lowerBound - position)) }
-      let read = try source.read(descriptor, range, path: path) { (segment) throws(DiskError) in
+      let read = try source.read(range) { (offset, target) throws(DiskError) in
+        let got = try FileCalls.read(
+          descriptor, at: offset, into: target, path: displayPath(path))
+        care.didRead(offset..<(offset + UInt64(got)))
+        shared.limits.didRead(got)
+        return got
+      } emit: { (segment) throws(DiskError) in
         try emit(segment)
       }
       position = range.lowerBound + read
@@ -73,10 +80,38 @@ extension BackupWorker {
     }
   }
 
+  /// Reads a stream to its end. Whatever goes wrong with it ends the backup: half a dump is none.
+  func readStream(
+    _ source: StreamSource, _ entry: ManifestEntry
+  ) throws(PipelineError) -> LargeEntry {
+    do throws(DiskError) {
+      let stream = try OpenStream(source, cancellation: shared.cancellation)
+      let file = LargeFile(manifest: shared.manifest)
+      var segments = SegmentSource(file: file, sizes: sizes, shared: shared)
+      _ = try segments.read(0..<UInt64(Int64.max)) { (_, target) throws(DiskError) in
+        let got = try stream.read(into: target)
+        shared.limits.didRead(got)
+        return got
+      } emit: { (segment) throws(DiskError) in
+        try emit(segment)
+      }
+      try onlyDisk { () throws(PipelineError) in try stream.finish() }
+      append(entry)
+      return LargeEntry(
+        index: finished.entries.count - 1, file: file, segmentCount: segments.segmentCount)
+    } catch {
+      if let failure = shared.storeFailure { throw failure }
+      if shared.cancellation.isCancelled { throw PipelineError.cancelled }
+      throw shared.stop(PipelineError(error))
+    }
+  }
+
+  /// Completes the entry of a large file with what it holds.
   func finishLarge(_ large: LargeEntry) throws(PipelineError) {
     try complete(large.file, segmentCount: large.segmentCount)
     guard let done = large.file.result else { throw PipelineError.cancelled }
     finished.entries[large.index].content = done.content
+    digests[large.index] = done.digest
     finished.entries[large.index].size = done.byteCount
   }
 

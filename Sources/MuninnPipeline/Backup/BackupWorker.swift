@@ -23,6 +23,12 @@ final class BackupWorker {
   var offsets: [Int] = []
   /// Files of the batch that wait for their chunks' locations.
   private var waiting: [(entry: Int, firstClaim: Int, claimCount: Int)] = []
+  /// Files of the batch that the parent has too with the same metadata: what it says they hold.
+  private var expected: [(entry: Int, content: EntryContent)] = []
+  /// Digests of the large files among them.
+  var digests: [Int: UInt64] = [:]
+  private var mark = WorkMark()
+  private var care: SmallFileCare
   var finished = FinishedBatch()
 
   init(shared: BackupShared) {
@@ -32,6 +38,7 @@ final class BackupWorker {
     sizes = mn_chunk_sizes(
       minimum: header.minimumChunkSize, average: header.averageChunkSize,
       maximum: header.maximumChunkSize)
+    care = SmallFileCare(isOn: !shared.options.keepsPageCache)
     small = Buffer(capacity: 2 * BackupWorker.smallFileByteCount + 4096)
   }
 
@@ -45,6 +52,7 @@ final class BackupWorker {
         defer { shared.pool.endBatch() }
         try process(batch)
       }
+      shared.limits.pause(since: &mark)
     }
     try finish()
   }
@@ -60,14 +68,14 @@ final class BackupWorker {
   // MARK: Batches of small files
 
   private func process(_ batch: Batch) throws(PipelineError) {
-    finished = FinishedBatch()
-    fill = 0
+    begin()
     var large: LargeEntry?
     for item in batch.items {
       switch item {
       case .ready(let entry): finished.entries.append(entry)
       case .link(let walked, let name): finished.append(walked, name)
-      case .read(let walked, let link):
+      case .stream(let source, let entry): large = try readStream(source, entry)
+      case .read(let walked, let link, let content):
         // A large file is the last of its batch, so that one slot of its own in the order is
         // enough.
         if let before = large {
@@ -75,21 +83,45 @@ final class BackupWorker {
           try finishLarge(before)
           large = nil
         }
+        let place = finished.entries.count
         large = try read(walked, link)
+        if let content, finished.entries.count > place { expected.append((place, content)) }
       }
     }
+    shared.pool.endReading()
     try settle()
     if let large { try finishLarge(large) }
+    prove()
     if let first = batch.items.first { shared.counters.setCurrentPath(first.path) }
     shared.assemble.deliver(finished, sequence: batch.sequence)
+  }
+
+  private func begin() {
+    finished = FinishedBatch()
+    fill = 0
+    expected.removeAll(keepingCapacity: true)
+    digests.removeAll(keepingCapacity: true)
+  }
+
+  /// Holds the files that were read although nothing said that they changed against the parent.
+  private func prove() {
+    guard !expected.isEmpty else { return }
+    let proof = ContentProof(store: shared.store)
+    for (place, content) in expected {
+      let entry = finished.entries[place]
+      if let difference = proof.difference(
+        of: entry.content, digest: digests[place], from: content)
+      {
+        shared.differs(entry.path, difference)
+      }
+    }
   }
 
   /// Reads one file that no batch is made of; nil where it could not be read.
   func readAlone(
     _ walked: WalkedEntry, _ link: HardLink
   ) throws(PipelineError) -> ManifestEntry? {
-    finished = FinishedBatch()
-    fill = 0
+    begin()
     let large = try read(walked, link)
     try settle()
     if let large { try finishLarge(large) }
@@ -137,9 +169,8 @@ final class BackupWorker {
     _ number: Int, at walked: WalkedEntry, _ link: HardLink
   ) throws(DiskError) -> Attempt {
     let path = walked.path
-    let file = try withCString(walked.name) { (name) throws(DiskError) in
-      try FileCalls.openForReading(
-        at: walked.directory.descriptor, name, path: displayPath(path))
+    let file = try walked.withName { (directory, name) throws(DiskError) in
+      try FileCalls.openForReading(at: directory, name, path: displayPath(path))
     }
     let descriptor = file.descriptor
     // What the walk saw serves as the state before a small file is read: the one after it tells
@@ -157,8 +188,9 @@ final class BackupWorker {
     entry.attributes = try FileCalls.extendedAttributes(
       of: descriptor, path: displayPath(path)
     ).map { NamedAttribute(name: $0.name, value: $0.value) }
-    // Flags are asked for where statx says that there are any: one call less a file.
-    if before.attributes & BackupWorker.flaggedAttributes != 0 {
+    // Flags of a small file are asked for where statx shows any: one call less a file.
+    let isFlagged = before.attributes & BackupWorker.flaggedAttributes != 0
+    if isFlagged || !BackupWorker.isSmall(before) {
       entry.inodeFlags = try inodeFlags(descriptor, path)
     }
     if BackupWorker.isSmall(before),
@@ -196,8 +228,11 @@ final class BackupWorker {
     }
     let target = UnsafeMutableRawBufferPointer(
       rebasing: small.bytes[fill..<min(fill + wanted, small.capacity)])
+    let isDropped = care.isToBeDropped(descriptor)
     let got = try FileCalls.read(descriptor, into: target, path: displayPath(path))
     let after = try FileCalls.status(of: descriptor, path: displayPath(path))
+    if isDropped { FileCalls.dropPages(of: descriptor, at: 0, count: 0) }
+    shared.limits.didRead(got)
     if got != Int(before.size) || after.isOther(than: before) {
       guard isLastAttempt else { return .changed }
       entry.isUnstable = true
@@ -217,6 +252,7 @@ final class BackupWorker {
   }
 
   func append(_ entry: ManifestEntry) {
+    if entry.isUnstable { shared.changes(entry.path) }
     if entry.hardLink == .first { finished.firsts.append(finished.entries.count) }
     finished.entries.append(entry)
   }
@@ -316,8 +352,9 @@ extension Batch.Item {
   var path: [UInt8] {
     switch self {
     case .ready(let entry): entry.path
-    case .read(let walked, _): walked.path
+    case .read(let walked, _, _): walked.path
     case .link(let walked, _): walked.path
+    case .stream(_, let entry): entry.path
     }
   }
 }

@@ -20,17 +20,20 @@ struct CompareStage {
   private var identities: IdentityCatalogue.Reader?
   /// When the parent's files began to be read.
   private let parentStart: Int64
-  private let live: LiveContainers
+  /// Nil where nothing will be taken over.
+  private let live: LiveContainers?
   private let emit: (Batch) throws(PipelineError) -> Void
   private var batch = Batch(sequence: 0)
   private var batchBytes: UInt64 = 0
   private var batchReads = 0
   private var hardLinks = HardLinks()
   private(set) var counts = SnapshotCounts()
+  /// Bytes of the files that were handed on to be read.
+  private(set) var readByteCount: UInt64 = 0
 
   init(
     options: BackupOptions, parent: ParentCursor?, identities: consuming IdentityCatalogue.Reader?,
-    live: LiveContainers, counters: ProgressCounters,
+    live: LiveContainers?, counters: ProgressCounters,
     emit: @escaping (Batch) throws(PipelineError) -> Void
   ) {
     self.options = options
@@ -52,7 +55,9 @@ struct CompareStage {
     counts.entries += 1
     if walked.status.kind == .directory { counts.directories += 1 }
     let known = parent?.entry(at: walked.path)
-    if let known, var entry = try unchanged(walked, known.entry, ordinal: known.ordinal) {
+    var same: ManifestEntry?
+    if let known { same = try unchanged(walked, known.entry, ordinal: known.ordinal) }
+    if var entry = same, !options.isFull || entry.kind != .file {
       entry.hardLink = link
       if entry.kind == .file {
         counts.files += 1
@@ -62,14 +67,21 @@ struct CompareStage {
       batch.items.append(.ready(entry))
     } else if walked.status.kind == .file {
       counts.files += 1
-      if known == nil { counts.filesNew += 1 } else { counts.filesChanged += 1 }
+      if known == nil {
+        counts.filesNew += 1
+      } else if same == nil {
+        counts.filesChanged += 1
+      } else {
+        counts.filesUnchanged += 1
+      }
       if case .later(let first) = link {
         let isLast = hardLinks.isComplete(walked)
         batch.items.append(.link(walked, LaterName(first: first, isLast: isLast)))
       } else {
-        batch.items.append(.read(walked, link))
+        batch.items.append(.read(walked, link, expected: same?.content))
         batchReads += 1
         batchBytes += walked.status.size
+        readByteCount += walked.status.size
       }
     } else {
       if let entry = describe(walked, link, fail: fail) { batch.items.append(.ready(entry)) }
@@ -96,20 +108,21 @@ struct CompareStage {
     _ walked: WalkedEntry, _ old: ManifestEntry, ordinal: UInt64
   ) throws(PipelineError) -> ManifestEntry? {
     let status = walked.status
-    guard old.kind == EntryKind(status.kind), !old.isUnstable,
-      !(options.isFull && old.kind == .file)
-    else { return nil }
+    guard old.kind == EntryKind(status.kind), !old.isUnstable else { return nil }
     var entry = old
     if let here = identities?.identity(at: ordinal) {
       entry.inode = here.inode
       entry.changedNanoseconds = here.changedNanoseconds
     }
-    guard entry.inode == status.inode, entry.modifiedNanoseconds == status.modifiedNanoseconds,
+    guard options.ignoresInode || entry.inode == status.inode,
+      entry.modifiedNanoseconds == status.modifiedNanoseconds,
       entry.changedNanoseconds == status.changedNanoseconds,
       entry.kind != .file || entry.size == status.size,
       // A link more or less does not show in the entry; the group decides it.
       isTrusted(status.changedNanoseconds)
     else { return nil }
+    entry.inode = status.inode
+    guard let live else { return entry }
     return try fromStore { () throws(StoreError) in try live.revalidate(entry) }
   }
 
@@ -129,23 +142,24 @@ struct CompareStage {
     do throws(DiskError) {
       let attributes: [ExtendedAttribute]
       if let own = walked.own {
-        attributes = try FileCalls.extendedAttributes(
-          of: own.descriptor, path: displayPath(walked.path))
-        entry.inodeFlags = try inodeFlags(own.descriptor, walked.path)
+        attributes = try own.withDescriptor { (descriptor) throws(DiskError) in
+          entry.inodeFlags = try inodeFlags(descriptor, walked.path)
+          return try FileCalls.extendedAttributes(
+            of: descriptor, path: displayPath(walked.path))
+        }
       } else if walked.status.kind == .directory {
         attributes = []
       } else {
-        attributes = try withCString(walked.name) { (name) throws(DiskError) in
+        attributes = try walked.withName { (directory, name) throws(DiskError) in
           try FileCalls.extendedAttributes(
-            at: walked.directory.descriptor, name, path: displayPath(walked.path))
+            at: directory, name, path: displayPath(walked.path))
         }
       }
       entry.attributes = attributes.map { NamedAttribute(name: $0.name, value: $0.value) }
       if walked.status.kind == .symlink {
-        entry.linkTarget = try withCString(walked.name) { (name) throws(DiskError) in
+        entry.linkTarget = try walked.withName { (directory, name) throws(DiskError) in
           try FileCalls.readLink(
-            at: walked.directory.descriptor, name, sizeHint: walked.status.size,
-            path: displayPath(walked.path))
+            at: directory, name, sizeHint: walked.status.size, path: displayPath(walked.path))
         }
       }
       return entry

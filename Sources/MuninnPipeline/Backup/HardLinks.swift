@@ -19,7 +19,7 @@ struct HardLinks {
     let inode: UInt64
 
     init(_ status: FileStatus) {
-      device = UInt64(status.deviceMajor) << 32 | UInt64(status.deviceMinor)
+      device = status.device
       inode = status.inode
     }
   }

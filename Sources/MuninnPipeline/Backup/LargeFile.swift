@@ -16,6 +16,7 @@ final class LargeFile: Sendable {
     var tree = TreeWriter()
     var containers: Set<Identifier> = []
     var byteCount: UInt64 = 0
+    var digest = ExtentDigest()
     /// Set when all segments were handed out.
     var segmentCount: Int?
     var result: Result?
@@ -24,6 +25,7 @@ final class LargeFile: Sendable {
   struct Result: Sendable {
     let content: EntryContent
     let byteCount: UInt64
+    let digest: UInt64
   }
 
   private let state = Monitor(State())
@@ -40,6 +42,7 @@ final class LargeFile: Sendable {
         state.nextOrdinal += 1
         for extent in next {
           state.byteCount += extent.byteCount
+          state.digest.add(extent)
           // Neighbouring holes are one.
           if case .hole(let more) = extent, case .hole(let before)? = state.pending.last {
             state.pending[state.pending.count - 1] = .hole(before + more)
@@ -122,7 +125,8 @@ final class LargeFile: Sendable {
       }
       content = .tree(root, containerLists: try manifest.putContainerLists(containers))
     }
-    state.result = Result(content: content, byteCount: state.byteCount)
+    state.result = Result(
+      content: content, byteCount: state.byteCount, digest: state.digest.finish())
     done.store(true, ordering: .releasing)
   }
 }

@@ -29,9 +29,11 @@ struct SegmentSource {
     segment([.hole(count)], shared.pool.takeBuffer(capacity: capacity))
   }
 
-  /// Reads a range and hands its segments to `emit`; returns the bytes that were there.
+  /// Reads a range with `read`, which fills a buffer from an offset as far as there is something,
+  /// and hands its segments to `emit`; returns the bytes that were there.
   mutating func read(
-    _ descriptor: CInt, _ range: Range<UInt64>, path: [UInt8],
+    _ range: Range<UInt64>,
+    with read: (UInt64, UnsafeMutableRawBufferPointer) throws(DiskError) -> Int,
     emit: (Segment) throws(DiskError) -> Void
   ) throws(DiskError) -> UInt64 {
     var position = range.lowerBound
@@ -41,8 +43,7 @@ struct SegmentSource {
       let wanted = Int(min(UInt64(capacity - fill), range.upperBound - position))
       let target = UnsafeMutableRawBufferPointer(
         rebasing: current.buffer.bytes[fill..<(fill + wanted)])
-      let got = try FileCalls.read(
-        descriptor, at: position, into: target, path: displayPath(path))
+      let got = try read(position, target)
       position += UInt64(got)
       fill += got
       let isEnd = got < wanted || position == range.upperBound

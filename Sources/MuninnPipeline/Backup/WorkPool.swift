@@ -6,8 +6,10 @@ struct Batch: Sendable {
   enum Item: Sendable {
     /// Complete: taken over from the parent, or without content.
     case ready(ManifestEntry)
-    /// To be opened and read.
-    case read(WalkedEntry, HardLink)
+    /// To be opened and read; `expected` is what the parent says that it holds.
+    case read(WalkedEntry, HardLink, expected: EntryContent?)
+    /// A stream, the only one of its batch.
+    case stream(StreamSource, ManifestEntry)
     /// A further name of a file: what it holds comes with its first name.
     case link(WalkedEntry, LaterName)
   }
@@ -15,7 +17,14 @@ struct Batch: Sendable {
   let sequence: UInt64
   var items: [Item] = []
 
-  var needsReading: Bool { items.contains { if case .read = $0 { true } else { false } } }
+  var needsReading: Bool {
+    items.contains { item in
+      switch item {
+      case .read, .stream: true
+      case .ready, .link: false
+      }
+    }
+  }
 
   /// What becomes of a batch that has nothing to be read.
   var finished: FinishedBatch {
@@ -25,7 +34,7 @@ struct Batch: Sendable {
       switch item {
       case .ready(let entry): batch.entries.append(entry)
       case .link(let walked, let name): batch.append(walked, name)
-      case .read: break
+      case .read, .stream: break
       }
     }
     return batch
@@ -88,16 +97,21 @@ final class WorkPool: Sendable {
     var isClosed = false
     /// Workers that are reading a large file, and may bring segments yet.
     var producers = 0
+    /// Those that are opening and reading files now.
+    var readers = 0
     var isCancelled = false
   }
 
   private let state = Monitor(State())
   private let maximumBatches: Int
   private let maximumSegments: Int
+  private let maximumReaders: Int
 
-  init(threads: Int) {
+  /// No more than `readers` batches are being read at the same time.
+  init(threads: Int, readers: Int) {
     maximumBatches = threads * 8
     maximumSegments = threads
+    maximumReaders = max(1, readers)
   }
 
   /// Blocks while the pool is full; false where the backup was given up.
@@ -124,19 +138,24 @@ final class WorkPool: Sendable {
 
   /// The next work; nil when there is none and none will come.
   func next() -> Work? {
-    state.wait(until: {
-      $0.isCancelled || !$0.segments.isEmpty || !$0.batches.isEmpty
-        || ($0.isClosed && $0.producers == 0)
+    let readers = maximumReaders
+    return state.wait(until: {
+      $0.isCancelled || !$0.segments.isEmpty || (!$0.batches.isEmpty && $0.readers < readers)
+        || ($0.isClosed && $0.producers == 0 && $0.batches.isEmpty)
     }) { state -> Work? in
       if state.isCancelled { return nil }
       if !state.segments.isEmpty { return .segment(state.segments.removeFirst()) }
       if !state.batches.isEmpty {
         state.producers += 1
+        state.readers += 1
         return .batch(state.batches.removeFirst())
       }
       return nil
     }
   }
+
+  /// The files of a batch that `next` gave out are read: another may be.
+  func endReading() { state.update { $0.readers -= 1 } }
 
   /// A segment to work on while `file` is not done; nil once it is, or the backup was given up.
   func nextSegment(unless file: LargeFile) -> Segment? {

@@ -22,15 +22,18 @@ struct DirectoryStage {
   }
 
   mutating func finish() {
-    for directory in restricted where !run.shouldStop { complete(directory) }
+    for directory in restricted where !run.shouldStop { complete(directory, isLate: true) }
     restricted = []
   }
 
-  private func complete(_ directory: ClosedDirectory) {
+  private func complete(_ directory: ClosedDirectory, isLate: Bool = false) {
     defer { run.tree.forget(directory.id) }
     guard let entry = directory.entry else { return }
     do throws(DiskError) {
-      let handle = try run.tree.handle(directory.id)
+      // By then the directories above it are complete and forgotten.
+      let handle =
+        isLate && directory.id != 0
+        ? try run.tree.openDirectory(entry.path) : try run.tree.handle(directory.id)
       try Metadata.apply(
         entry, to: handle.descriptor, isOwnerDone: false, isModeDone: false, delaysFlags: false,
         run)

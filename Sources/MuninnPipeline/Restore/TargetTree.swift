@@ -71,6 +71,14 @@ final class TargetTree: Sendable {
     return current
   }
 
+  /// Opens a directory by its path, component by component from the target.
+  func openDirectory(_ path: [UInt8]) throws(DiskError) -> Handle {
+    let parent = try openParent(of: path)
+    return Handle(
+      try FileCalls.openDirectory(
+        at: parent.descriptor, lastName(of: path), path: displayPath(path)))
+  }
+
   /// Opens the directory that holds `path`, component by component from the target.
   func openParent(of path: [UInt8]) throws(DiskError) -> Handle {
     var current = root

@@ -2,7 +2,7 @@ import MuninnPipeline
 import Testing
 
 /// Patterns as gitignore(5) has them. The answers were compared with those of `git check-ignore`.
-@Suite struct ExcludePatternsTests {
+@Suite struct PathPatternsTests {
   struct Case: Sendable, CustomTestStringConvertible {
     let patterns: [String]
     let path: String
@@ -50,13 +50,24 @@ import Testing
     Case("a.b", path: "axb", false), Case("a+b", path: "a+b", true), Case("[", path: "[", false),
     Case("[a-c]", path: "[", false), Case("a/**/b/**/c", path: "a/b/x/b/c", true),
     Case("a/**/b*/**/c", path: "a/x/bb/y/z/c", true), Case("x/**/*.o", path: "x/y/z.o", true),
+    Case("[[:alpha:]]", path: "x", true), Case("[[:alpha:]]", path: "1", false),
+    Case("[![:alpha:]]", path: "1", true), Case("[![:alpha:]]", path: "x", false),
+    Case("a[[:digit:][:space:]]", path: "a7", true), Case("a[[:digit:]_]", path: "a_", true),
+    Case("[[:upper:]-z]", path: "-", true), Case("[[:xdigit:]]", path: "g", false),
+    Case("[[:nonsense:]]", path: "n", false), Case("[[:alpha:]", path: "x", false),
+    Case("[[:]", path: ":", true), Case("[[:]", path: "[", true), Case("[\\]]", path: "]", true),
+    Case("[a\\-c]", path: "b", false), Case("[a\\-c]", path: "-", true),
+    Case("[\\a-c]", path: "b", true), Case("[a-\\c]", path: "b", true),
+    Case("[]-a]", path: "^", true), Case("[!]a]", path: "b", true),
+    Case("[a-]", path: "-", true), Case("[-a]", path: "-", true), Case("[z-a]", path: "m", false),
+    Case("*[[:punct:]]*", path: "a.b", true), Case("x/[[:lower:]]*/z", path: "x/yy/z", true),
     Case("***", path: "abc", true), Case("/**/a", path: "x/a", true),
   ]
 
   @Test(arguments: cases) func isAsGitHasIt(example: Case) {
     let isDirectory = example.path.hasSuffix("/")
     let path = Array(isDirectory ? example.path.utf8.dropLast() : example.path.utf8[...])
-    let patterns = ExcludePatterns(example.patterns)
+    let patterns = PathPatterns(example.patterns)
     #expect(patterns.matches(path, isDirectory: isDirectory) == example.isExcluded)
   }
 
@@ -66,15 +77,15 @@ import Testing
       String(repeating: "a*", count: 200) + "b", String(repeating: "**/", count: 60) + "b",
       String(repeating: "[!b]*", count: 100) + "b",
     ] {
-      #expect(!ExcludePatterns([pattern]).matches(path, isDirectory: false))
+      #expect(!PathPatterns([pattern]).matches(path, isDirectory: false))
     }
     let deep = Array(repeatElement("a", count: 2000).joined(separator: "/").utf8)
-    #expect(!ExcludePatterns(["**/a/**/a/**/b"]).matches(deep, isDirectory: false))
+    #expect(!PathPatterns(["**/a/**/a/**/b"]).matches(deep, isDirectory: false))
   }
 
   @Test func nothingIsExcludedWithoutPatterns() {
-    #expect(ExcludePatterns([]).isEmpty)
-    #expect(ExcludePatterns(["", "# only words"]).isEmpty)
-    #expect(!ExcludePatterns([]).matches([1], isDirectory: true))
+    #expect(PathPatterns([]).isEmpty)
+    #expect(PathPatterns(["", "# only words"]).isEmpty)
+    #expect(!PathPatterns([]).matches([1], isDirectory: true))
   }
 }
