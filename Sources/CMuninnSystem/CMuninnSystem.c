@@ -245,6 +245,13 @@ int muninn_punch_hole(int descriptor, int64_t offset, int64_t count) {
   return result_of(fallocate(descriptor, mode, offset, count));
 }
 
+int muninn_set_direct(int descriptor, int direct) {
+  const int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0)
+    return result_of(flags);
+  return result_of(fcntl(descriptor, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT));
+}
+
 int muninn_start_write_back(int descriptor, int64_t offset, int64_t count) {
   return result_of(sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE));
 }

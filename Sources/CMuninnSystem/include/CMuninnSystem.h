@@ -135,6 +135,9 @@ int muninn_allocate(int descriptor, int keep_size, int64_t offset, int64_t count
 /* Gives the range's blocks back; it reads as zeros then. */
 int muninn_punch_hole(int descriptor, int64_t offset, int64_t count);
 
+/* Turns O_DIRECT of an open file on or off. */
+int muninn_set_direct(int descriptor, int direct);
+
 /* Starts writing a range back without waiting for it. */
 int muninn_start_write_back(int descriptor, int64_t offset, int64_t count);
 

@@ -136,6 +136,11 @@ extension FileCalls {
     return true
   }
 
+  /// Turns O_DIRECT of an open file on or off; returns false where the file system knows none.
+  static func setDirect(_ descriptor: CInt, _ isDirect: Bool) -> Bool {
+    SystemCall.shim { muninn_set_direct(descriptor, isDirect ? 1 : 0) } == 0
+  }
+
   /// fsync: content, size and everything else of the file is on stable storage when it returns.
   /// After an error the kernel may have dropped what it could not write: write anew, do not sync
   /// again.

@@ -1,30 +1,52 @@
 import CMuninnSystem
 import Glibc
 
-/// Writes one object of a local repository: large writes at multiples of their size, each handed to
-/// the device early, so that the sync at the end finds little left to do.
+/// Writes one object of a local repository in large pieces at multiples of their size.
 ///
-/// `@unchecked Sendable`: the protocol's contract is that one thread at a time uses it.
+/// Where the file system allows it they go past the page cache (O_DIRECT), written by the storage's
+/// threads while the next piece is filled; all but the last bytes, which are no whole pages.
+/// Elsewhere they are handed to the device early, so that the sync at the end finds little to do.
+///
+/// `@unchecked Sendable`: the protocol's contract is that one thread at a time uses it. The storage's
+/// threads read the buffer that is not being filled alone, between the moments when `flight` says that
+/// a write began and ended.
 final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
   private static let writeByteCount = 1 << 20
   /// How much to gather before asking for write-back: requests of a size that disks like.
   private static let writeBackByteCount: UInt64 = 4 << 20
+  /// No object reserves more at once: the hint may be wrong.
+  private static let maximumReservation: UInt64 = 1 << 30
+
+  /// The write that a thread of the storage does meanwhile.
+  private struct Flight: Sendable {
+    var isUnderWay = false
+    var failure: DiskError?
+  }
 
   private let name: String
   private let storage: LocalStorage
-  private let buffer = Buffer(capacity: writeByteCount)
+  private let expectedByteCount: UInt64
+  /// Two pieces: one is being filled, the other one written meanwhile.
+  private let buffer = Buffer(capacity: 2 * writeByteCount)
+  private var fillsFirst = true
+  private let flight = Monitor(Flight())
   /// Nil after `finish` and `discard`.
   private var file: NewFile?
   private var failure: DiskError?
   private var buffered = 0
   private var written: UInt64 = 0
   private var writtenBack: UInt64 = 0
+  private var isDirect = false
+  private var hasReserved = false
 
-  init(name: String, storage: LocalStorage, file: NewFile) {
+  init(name: String, storage: LocalStorage, file: NewFile, expectedByteCount: UInt64) {
     self.name = name
     self.storage = storage
     self.file = file
+    self.expectedByteCount = expectedByteCount
   }
+
+  deinit { waitForFlight() }
 
   var byteCount: UInt64 { written + UInt64(buffered) }
 
@@ -32,34 +54,36 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
     let file = try openFile("write")
     var rest = bytes
     while !rest.isEmpty {
-      if buffered == 0 && rest.count >= Self.writeByteCount {
-        let whole = rest.count - rest.count % Self.writeByteCount
-        try write(UnsafeRawBufferPointer(rebasing: rest.prefix(whole)), to: file)
-        rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(whole))
-        continue
-      }
       let part = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.writeByteCount - buffered))
-      UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[buffered...]).copyMemory(from: part)
+      UnsafeMutableRawBufferPointer(rebasing: filling[buffered...]).copyMemory(from: part)
       buffered += part.count
       rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(part.count))
-      if buffered == Self.writeByteCount { try flush(to: file) }
+      if buffered == Self.writeByteCount { try flushWhole(to: file) }
     }
   }
 
   func finish() throws(DiskError) {
     let file = try openFile("finish")
-    try flush(to: file)
-    do throws(DiskError) {
+    try settleFlight()
+    try flushRest(to: file)
+    try keeping { () throws(DiskError) in
+      if hasReserved { try trim(file) }
       try FileCalls.sync(file.descriptor, path: path)
       try storage.publish(file, as: name)
-    } catch {
-      failure = error
-      throw error
     }
     self.file = nil
   }
 
-  func discard() { file = nil }
+  func discard() {
+    waitForFlight()
+    file = nil
+  }
+
+  private var filling: UnsafeMutableRawBufferPointer {
+    let start = fillsFirst ? 0 : Self.writeByteCount
+    return UnsafeMutableRawBufferPointer(
+      rebasing: buffer.bytes[start..<(start + Self.writeByteCount)])
+  }
 
   private var path: String { storage.path(of: name) }
 
@@ -69,25 +93,133 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
     return file
   }
 
-  private func flush(to file: NewFile) throws(DiskError) {
-    let count = buffered
-    buffered = 0
-    try write(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]), to: file)
-  }
-
-  private func write(_ bytes: UnsafeRawBufferPointer, to file: NewFile) throws(DiskError) {
-    do throws(DiskError) {
-      try FileCalls.write(file.descriptor, at: written, bytes, path: path)
-    } catch {
+  /// After an error every call throws it again: nothing may go on as if it had not been.
+  private func keeping(_ body: () throws(DiskError) -> Void) throws(DiskError) {
+    do throws(DiskError) { try body() } catch {
       failure = error
       throw error
     }
-    written += UInt64(bytes.count)
+  }
+
+  // MARK: Whole pieces
+
+  private func flushWhole(to file: NewFile) throws(DiskError) {
+    if written == 0 {
+      try keeping { () throws(DiskError) in try reserve(file) }
+      isDirect =
+        storage.directWriting.isEnabled && FileCalls.setDirect(file.descriptor, true)
+    }
+    guard isDirect else {
+      try writeBuffered(Self.writeByteCount, to: file)
+      return
+    }
+    try settleFlight()
+    guard isDirect else {
+      try writeBuffered(Self.writeByteCount, to: file)
+      return
+    }
+    let full = UnsafeRawBufferPointer(filling)
+    let descriptor = file.descriptor
+    let offset = written
+    fillsFirst.toggle()
+    written += UInt64(buffered)
+    buffered = 0
+    flight.withLock { $0.isUnderWay = true }
+    // Sound although a pointer is no Sendable: it points into a buffer of `self`, which the job
+    // holds.
+    nonisolated(unsafe) let bytes = full
+    storage.directWriting.run { [self] in
+      let failure = writeDirectly(bytes, to: descriptor, at: offset)
+      flight.update {
+        $0.failure = failure
+        $0.isUnderWay = false
+      }
+    }
+  }
+
+  /// On a thread of the storage. What direct I/O refuses (EINVAL: another alignment is wanted, or
+  /// the file system does not know it) is written through the page cache.
+  private func writeDirectly(
+    _ bytes: UnsafeRawBufferPointer, to descriptor: CInt, at offset: UInt64
+  ) -> DiskError? {
+    do throws(DiskError) {
+      do throws(DiskError) {
+        try FileCalls.write(descriptor, at: offset, bytes, path: path)
+      } catch {
+        guard error.errno == EINVAL else { throw error }
+        storage.directWriting.noteUnsupported()
+        _ = FileCalls.setDirect(descriptor, false)
+        try FileCalls.write(descriptor, at: offset, bytes, path: path)
+      }
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  private func waitForFlight() { flight.wait(until: { !$0.isUnderWay }) }
+
+  /// Waits for the write under way, and throws what went wrong with it.
+  private func settleFlight() throws(DiskError) {
+    guard isDirect else { return }
+    let failed = flight.wait(until: { !$0.isUnderWay }, then: { $0.failure })
+    if let failed {
+      failure = failed
+      throw failed
+    }
+    if !storage.directWriting.isEnabled { leaveDirect() }
+  }
+
+  // MARK: The end, and files that are written through the page cache
+
+  /// What is left may end anywhere, as direct writes cannot.
+  private func flushRest(to file: NewFile) throws(DiskError) {
+    leaveDirect()
+    try writeBuffered(buffered, to: file)
+  }
+
+  private func leaveDirect() {
+    guard isDirect, let file else { return }
+    _ = FileCalls.setDirect(file.descriptor, false)
+    isDirect = false
+  }
+
+  private func writeBuffered(_ count: Int, to file: NewFile) throws(DiskError) {
+    buffered = 0
+    try keeping { () throws(DiskError) in
+      try FileCalls.write(
+        file.descriptor, at: written, UnsafeRawBufferPointer(rebasing: filling[..<count]),
+        path: path)
+    }
+    written += UInt64(count)
     if written - writtenBack >= Self.writeBackByteCount {
       // Only a hint: errors come out at the sync.
       _ = muninn_start_write_back(
         file.descriptor, Int64(writtenBack), Int64(written - writtenBack))
       writtenBack = written
     }
+  }
+
+  // MARK: Reserving
+
+  /// Reserves what the object will probably need, so that it lies in one piece. A disk too full for
+  /// the guess may hold the object all the same: the writes tell.
+  private func reserve(_ file: NewFile) throws(DiskError) {
+    let wanted = min(expectedByteCount, Self.maximumReservation)
+    guard wanted > UInt64(Self.writeByteCount) else { return }
+    do throws(DiskError) {
+      hasReserved = try FileCalls.reserve(file.descriptor, wanted, path: path)
+    } catch {
+      // EFBIG: over the process's limit for files, which the object may keep.
+      guard error.isNoSpace || error.errno == EFBIG || error.errno == EINVAL else { throw error }
+      // A part of it may have been reserved.
+      hasReserved = true
+    }
+  }
+
+  /// Gives back what was reserved and not needed.
+  private func trim(_ file: NewFile) throws(DiskError) {
+    guard written < min(expectedByteCount, Self.maximumReservation) else { return }
+    try FileCalls.truncate(file.descriptor, written, path: path)
   }
 }

@@ -45,7 +45,9 @@ extension LocalStorage {
     if try root.objectSize(name) != nil {
       throw SystemCall.failure(EEXIST, "create", path(of: name))
     }
-    return LocalObjectWriter(name: name, storage: self, file: try makeFile(for: name))
+    return LocalObjectWriter(
+      name: name, storage: self, file: try makeFile(for: name),
+      expectedByteCount: expectedByteCount)
   }
 
   package func makeNamesDurable() throws(DiskError) { try directories.syncAll() }

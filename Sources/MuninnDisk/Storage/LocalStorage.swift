@@ -14,12 +14,15 @@ package final class LocalStorage: Storage {
   let directories: DirectoryLedger
   let newFiles: NewFileMaker
   let descriptors: DescriptorCache
+  let directWriting: DirectWriting
 
   /// Opens an existing directory, or with `create` makes it and those above it where missing.
-  /// `usesNamelessFiles` false is for tests of what happens where O_TMPFILE is missing.
+  /// `usesNamelessFiles` false is for tests of what happens where O_TMPFILE is missing;
+  /// `writesDirectly` nil takes what is faster in most cases, see `DirectWriting`.
   package init(
-    path: String, create: Bool, usesNamelessFiles: Bool = true
+    path: String, create: Bool, usesNamelessFiles: Bool = true, writesDirectly: Bool? = nil
   ) throws(DiskError) {
+    directWriting = DirectWriting(isWanted: writesDirectly ?? DirectWriting.isDefault)
     root = try RootDirectory(path: path, create: create)
     directories = DirectoryLedger(root: root)
     newFiles = NewFileMaker(root: root, usesNameless: usesNamelessFiles)
