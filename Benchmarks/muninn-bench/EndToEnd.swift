@@ -20,6 +20,8 @@ struct EndToEnd {
   let runs: Int
   /// Whether the machine's caches are dropped before each operation; only root may.
   var isCold = false
+  /// As in `OpenOptions`.
+  var writesDirectly: Bool?
   let operations: [Operation]
   /// Changes some of the source's files, or changes them back.
   var change: ((_ isChanged: Bool) throws -> Void)?
@@ -36,7 +38,9 @@ struct EndToEnd {
     for run in 0..<runs {
       if run > 0 { Scratch.remove(repositoryPath) }
       let repository = try await Repository.create(
-        at: repositoryPath, open: OpenOptions(stateDirectory: scratch.file("state")))
+        at: repositoryPath,
+        open: OpenOptions(
+          stateDirectory: scratch.file("state"), writesDirectly: writesDirectly))
       var first = OperationResult("")
       if !operations.contains(.firstBackup) { try await backup(repository, into: &first) }
       for (index, operation) in operations.enumerated() {

@@ -94,7 +94,7 @@ private struct GeneratedMeasurement {
       report: report, parameters: parameters,
       endToEnd: EndToEnd(
         source: source, scratch: scratch, threads: options.threads, runs: report.runs,
-        isCold: options.cold, operations: operations,
+        isCold: options.cold, writesDirectly: options.direct, operations: operations,
         change: { isChanged in
           try tree.rewrite(in: source, changed: share, isChanged: isChanged)
           usleep(1_100_000)

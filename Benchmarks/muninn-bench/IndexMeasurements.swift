@@ -1,6 +1,7 @@
 import MuninnDisk
 import MuninnFormat
 import MuninnStore
+import Synchronization
 
 /// Inserts, lookups, and what the index takes of disk and memory.
 struct IndexMeasurements {
@@ -8,157 +9,156 @@ struct IndexMeasurements {
   let perContainer: Int
   let lookups: Int
   let sessions: Int
-  let seed: UInt64
   let runs: Int
+  let chunks: InventedChunks
+  let limits: IndexLimits
   let scratch: Scratch
 
   private static let batch = 64
-
-  /// The fingerprint and tag of chunk `number`; numbers from `count` on are never inserted.
-  private func identity(_ number: Int) -> ChunkIdentity {
-    var words = SeededGenerator(seed: seed &+ UInt64(number) &* 0xD134_2543_DE82_EF95)
-    return ChunkIdentity(
-      fingerprint: Pair128(low: words.next(), high: words.next()),
-      tag: Pair128(low: words.next(), high: words.next()))
-  }
+  private typealias Add = (_ name: String, _ unit: String, _ values: [Double]) -> Void
 
   func measure(_ add: (Measurement) -> Void) throws {
     let path = scratch.file("repository")
-    var inserts: [Double] = []
-    var commits: [Double] = []
-    for _ in 0..<runs {
-      Scratch.remove(path)
-      let (insert, commit) = try fill(path)
-      inserts.append(Double(count) / max(insert, 1e-9) / 1e6)
-      commits.append(commit)
+    let storage = InventedContainers(try LocalStorage(path: path, create: true), chunks)
+    let store = try Store.create(in: storage, averageChunkSize: nil, isShared: false)
+    storage.belong(to: store.header.repository)
+    func single(_ name: String, _ unit: String, _ values: [Double]) {
+      add(Measurement(name: name, unit: unit, values: values, resultHash: ""))
     }
-    func single(_ name: String, _ unit: String, _ values: [Double], _ hash: String = "") {
-      add(Measurement(name: name, unit: unit, values: values, resultHash: hash))
-    }
-    single("insert, in batches of \(Self.batch)", "M/s", inserts, String(count, radix: 16))
-    single("commit: sync, merge and write segments", "s", commits, "\(sessions)")
-    try open(path, single)
-    try look(path, add)
-    single("segments on disk", "B/chunk", [try perChunk(path + "/segments")])
-    single("containers' directories on disk", "B/chunk", [try perChunk(path + "/containers")])
+    try fill(store, single)
+    try open(storage, single)
+    try look(storage, single)
+    let bytes = try SourceFiles.list(path + "/segments").reduce(0) { $0 + $1.size }
+    single("segments on disk", "B/chunk", [Double(bytes) / Double(count)])
   }
 
-  private func perChunk(_ directory: String) throws -> Double {
-    let bytes = try SourceFiles.list(directory).reduce(0) { $0 + $1.size }
-    return Double(bytes) / Double(count)
-  }
-
-  /// Seconds in the index, and in the commits.
-  private func fill(_ path: String) throws -> (insert: Double, commit: Double) {
-    let store = try Store.create(
-      in: try LocalStorage(path: path, create: true), averageChunkSize: nil, isShared: false)
-    var times = (insert: 0.0, commit: 0.0)
+  private func fill(_ store: Store, _ add: Add) throws {
+    let before = ProcessUsage.residentBytes
+    ProcessUsage.resetPeak()
+    var insert = 0.0
+    var commit = 0.0
+    var merge = 0.0
+    var tables = 0
     for part in 0..<sessions {
-      let session = try WriteSession(store: store)
-      defer { session.end() }
-      let range = (count * part / sessions)..<(count * (part + 1) / sessions)
-      times.insert += try insert(range, session)
-      times.commit += try commit(session)
+      let session = try WriteSession(store: store, limits: limits)
+      let containers = (count + perContainer - 1) / perContainer
+      let range = (containers * part / sessions)..<(containers * (part + 1) / sessions)
+      insert += try Timing.seconds { try self.insert(range, session, &tables) }.0
+      commit += try Timing.seconds { try self.commit(session) }.0
+      merge += Timing.seconds { session.end() }.0
     }
-    return times
+    add("insert, spills and merges beside it", "M/s", [Double(count) / insert / 1e6])
+    add("commit: last segment and record", "s", [commit])
+    add("merging left after the commits", "s", [merge])
+    add("all of it", "M/s", [Double(count) / (insert + commit + merge) / 1e6])
+    add("tables of chunks in memory, at most", "MiB", [Double(tables) / 1_048_576])
+    let peak = ProcessUsage.peakResidentBytes
+    add(
+      "peak RSS of the writer, more than before", "MiB",
+      [Double(peak > before ? peak - before : 0) / 1_048_576])
   }
 
-  private func insert(_ range: Range<Int>, _ session: WriteSession) throws -> Double {
-    let writer = session.makeContainerWriter(isManifest: false, level: 0)
-    let byte: [UInt8] = [0x4D]
-    var inContainer = 0
-    var nanoseconds: UInt64 = 0
-    var number = range.lowerBound
-    while number < range.upperBound {
-      let end = min(number + Self.batch, range.upperBound)
-      var claims = (number..<end).map { ChunkClaim(identity: identity($0), length: 1) }
-      let location = try writer.nextLocation()
-      let start = Machine.monotonicNanoseconds()
-      try session.index.resolve(&claims, next: location)
-      nanoseconds += Machine.monotonicNanoseconds() - start
-      guard claims.allSatisfy(\.isNew) else { throw BenchError("a fingerprint came twice") }
-      for claim in claims {
-        try byte.withUnsafeBytes { try writer.append($0, identity: claim.identity) }
+  private func insert(
+    _ containers: Range<Int>, _ session: WriteSession, _ tables: inout Int
+  ) throws {
+    for ordinal in containers {
+      let id = chunks.container(ordinal, of: session.id)
+      let identities = chunks.identities(id, count: perContainer)
+      for start in stride(from: 0, to: perContainer, by: Self.batch) {
+        var claims = identities[start..<min(start + Self.batch, perContainer)].map {
+          ChunkClaim(identity: $0, length: 1)
+        }
+        try session.index.resolve(
+          &claims, next: ChunkLocation(container: id, slot: UInt32(start)))
+        guard claims.allSatisfy(\.isNew) else { throw BenchError("a fingerprint came twice") }
       }
-      number = end
-      inContainer += claims.count
-      if inContainer >= perContainer {
-        try writer.finish()
-        inContainer = 0
-      }
+      try session.add(
+        ContainerRecord(
+          id: id, isManifest: false, byteCount: 32 << 20, chunkCount: UInt32(perContainer),
+          rawByteCount: 32 << 20),
+        identities: identities)
+      if ordinal % 256 == 0 { tables = max(tables, session.index.residentByteCount.tables) }
     }
-    try writer.finish()
-    return Double(nanoseconds) / 1e9
   }
 
-  /// A snapshot that needs nothing: the containers and their segment are live with it.
-  private func commit(_ session: WriteSession) throws -> Double {
+  /// A snapshot that needs nothing: the containers and their segments are live with it.
+  private func commit(_ session: WriteSession) throws {
     let page = ChunkReference(
-      identity: identity(0), length: 1, location: ChunkLocation(container: .zero, slot: 0))
+      identity: chunks.identity(0), length: 1, location: ChunkLocation(container: .zero, slot: 0))
     let draft = SnapshotRecord(
       id: randomIdentifier(), root: TreeRoot(level: 0, page: page),
       containers: ContainerSet(base: nil, added: [], removed: []))
-    return try Timing.seconds { try session.commit(draft, needed: []) }.0
+    _ = try session.commit(draft, needed: [])
   }
 
   // MARK: Reading
 
-  private func open(
-    _ path: String, _ single: (String, String, [Double], String) -> Void
-  ) throws {
-    let store = try Store.open(in: try LocalStorage(path: path, create: false))
+  private func openIndex(_ storage: InventedContainers) throws -> ChunkIndex {
+    let store = try Store.open(in: storage)
+    return try ChunkIndex(store: store, journal: try store.loadJournal(), limits: limits)
+  }
+
+  private func open(_ storage: InventedContainers, _ add: Add) throws {
+    let store = try Store.open(in: storage)
     let journal = try store.loadJournal()
-    var seconds: [Double] = []
-    var resident: [Double] = []
-    for _ in 0..<runs {
-      let before = ProcessUsage.residentBytes
-      let (taken, index) = try Timing.seconds { try ChunkIndex(store: store, journal: journal) }
-      withExtendedLifetime(index) {
-        let after = ProcessUsage.residentBytes
-        resident.append(Double(after > before ? after - before : 0) / Double(count))
+    for (name, isCold) in [("open, caches cold", true), ("open, caches warm", false)] {
+      var seconds: [Double] = []
+      for _ in 0..<runs {
+        if isCold {
+          PageCache.drop(try SourceFiles.list(scratch.file("repository/segments")).map(\.path))
+        }
+        seconds.append(
+          try Timing.seconds {
+            _ = try ChunkIndex(store: store, journal: journal, limits: limits)
+          }.0)
       }
-      seconds.append(taken)
+      add(name, "s", seconds)
     }
-    single("open", "s", seconds, "\(journal.segments.count) segments")
+    let before = ProcessUsage.residentBytes
+    let index = try ChunkIndex(store: store, journal: journal, limits: limits)
+    let after = ProcessUsage.residentBytes
+    let accounted = index.residentByteCount
+    add("segments", "", [Double(index.segmentCount)])
+    add(
+      "filters and lists in memory, accounted", "B/chunk",
+      [Double(accounted.segments) / Double(count)])
+    add("filters and lists in memory, accounted", "MiB", [Double(accounted.segments) / 1_048_576])
     // Memory that the process had freed before is used first and does not count again.
-    single("resident when open", "B/chunk", [resident.max() ?? 0], "\(count)")
+    add("RSS more when open", "MiB", [Double(after > before ? after - before : 0) / 1_048_576])
+    withExtendedLifetime(index) {}
   }
 
-  private func openIndex(_ path: String) throws -> ChunkIndex {
-    let store = try Store.open(in: try LocalStorage(path: path, create: false))
-    return try ChunkIndex(store: store, journal: try store.loadJournal())
-  }
-
-  private func look(_ path: String, _ add: (Measurement) -> Void) throws {
-    var order = SeededGenerator(seed: seed ^ 0x5851_F42D_4C95_7F2D)
-    let start = count > lookups ? Int(order.next() % UInt64(count - lookups)) : 0
-    let random = (0..<lookups).map { _ in Int(order.next() % UInt64(count)) }
+  private func look(_ storage: InventedContainers, _ add: Add) throws {
+    var order = SeededGenerator(seed: chunks.seed ^ 0x5851_F42D_4C95_7F2D)
+    let total = (count + perContainer - 1) / perContainer * perContainer
+    let start = total > lookups ? Int(order.next() % UInt64(total - lookups)) : 0
+    let hits = min(lookups, total)
+    let random = (0..<min(hits, 100_000)).map { _ in Int(order.next() % UInt64(total)) }
     for (name, numbers, isHit) in [
-      ("lookup, hits in the order of storage", Array(start..<(start + lookups)), true),
+      ("lookup, hits in the order of storage", Array(start..<(start + hits)), true),
       ("lookup, hits in random order", random, true),
-      ("lookup, misses", (0..<lookups).map { count + $0 }, false),
+      ("lookup, misses", (0..<lookups).map { total + $0 }, false),
     ] {
-      let before = ProcessUsage.residentBytes
-      var after = before
-      var index = try openIndex(path)
-      add(
-        try Timing.throughput(
-          name, unit: "M/s", scale: 1e6, runs: runs, threads: 1,
-          // Anew each time: what a writer finds when it begins.
-          before: { index = try openIndex(path) },
-          {
-            var found = 0
-            for number in numbers where try index.find(identity(number)) != nil { found += 1 }
-            guard found == (isHit ? numbers.count : 0) else {
-              throw BenchError("\(name): found \(found) of \(numbers.count)")
-            }
-            after = max(after, ProcessUsage.residentBytes)
-            return (numbers.count, UInt64(found))
-          }))
-      add(
-        Measurement(
-          name: "resident more after these", unit: "MiB",
-          values: [Double(after - before) / 1_048_576], resultHash: ""))
+      var rates: [Double] = []
+      var reads = 0
+      for _ in 0..<runs {
+        // Anew each time: what a writer finds when it begins.
+        let index = try openIndex(storage)
+        let identities = numbers.map(chunks.identity)
+        storage.segmentReads.store(0, ordering: .relaxed)
+        let (seconds, found) = try Timing.seconds {
+          var found = 0
+          for identity in identities where try index.find(identity) != nil { found += 1 }
+          return found
+        }
+        guard found == (isHit ? numbers.count : 0) else {
+          throw BenchError("\(name): found \(found) of \(numbers.count)")
+        }
+        rates.append(Double(numbers.count) / max(seconds, 1e-9) / 1e6)
+        reads = storage.segmentReads.load(ordering: .relaxed)
+      }
+      add(name, "M/s", rates)
+      add("  of these read a page of a segment", "%", [Double(reads) * 100 / Double(numbers.count)])
     }
   }
 }

@@ -12,6 +12,11 @@ struct EndToEndOptions: ParsableArguments {
   @Flag(help: "Drop the machine's caches before each operation; only root may.")
   var cold = false
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Write the repository past the page cache; the library's default if not given.")
+  var direct: Bool?
+
   func validate() throws {
     guard (1...256).contains(threads) else { throw ValidationError("--threads is 1 to 256") }
     guard (1...16_384).contains(sample) else { throw ValidationError("--sample is 1 to 16384") }
@@ -49,7 +54,7 @@ struct TreeCommand: AsyncParsableCommand {
       report: report, parameters: source,
       endToEnd: EndToEnd(
         source: source, scratch: scratch, threads: options.threads, runs: report.runs,
-        isCold: options.cold,
+        isCold: options.cold, writesDirectly: options.direct,
         operations: [.firstBackup, .unchangedBackup, .restore, .check]),
       sampleBytes: options.sample << 20
     ).run()

@@ -13,9 +13,13 @@ public struct CreateOptions: Sendable {
 public struct OpenOptions: Sendable {
   /// Where this machine remembers what it has seen; nil takes `$XDG_STATE_HOME/muninn`.
   public var stateDirectory: String?
+  /// Whether a local repository is written past the page cache (O_DIRECT) where its file system
+  /// allows that; nil takes what was measured to be faster.
+  public var writesDirectly: Bool?
 
-  public init(stateDirectory: String? = nil) {
+  public init(stateDirectory: String? = nil, writesDirectly: Bool? = nil) {
     self.stateDirectory = stateDirectory
+    self.writesDirectly = writesDirectly
   }
 }
 

@@ -39,7 +39,7 @@ public final class Repository: Sendable {
     try await onEngineThread { (_) throws(MuninnError) in
       try asMuninn(store: { () throws(StoreError) in
         try refuseForeignDirectory(location)
-        let storage = try localStorage(location, create: true)
+        let storage = try localStorage(location, create: true, open)
         let store = try Store.create(
           in: storage, averageChunkSize: options.averageChunkSize, isShared: options.isShared)
         return Repository(
@@ -59,7 +59,8 @@ public final class Repository: Sendable {
     try await onEngineThread { (_) throws(MuninnError) in
       try asMuninn(store: { () throws(StoreError) in
         let storage: LocalStorage
-        do throws(StoreError) { storage = try localStorage(location, create: false) } catch {
+        do throws(StoreError) { storage = try localStorage(location, create: false, options) } catch
+        {
           guard error.code == .notFound else { throw error }
           throw StoreError(
             .notARepository, "\(location) is not there: make a repository with init first")
@@ -78,10 +79,11 @@ public final class Repository: Sendable {
   }
 
   private static func localStorage(
-    _ location: String, create: Bool
+    _ location: String, create: Bool, _ options: OpenOptions
   ) throws(StoreError) -> LocalStorage {
     try onLocation(location) { () throws(DiskError) in
-      try LocalStorage(path: location, create: create)
+      try LocalStorage(
+        path: location, create: create, writesDirectly: options.writesDirectly)
     }
   }
 

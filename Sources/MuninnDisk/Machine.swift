@@ -6,6 +6,10 @@ package enum Machine {
   /// The processors that this process may run on, at least 1.
   package static let coreCount = Int(max(1, muninn_processor_count()))
 
+  /// Bytes of physical memory, at least 64 MiB.
+  package static let memoryByteCount = UInt64(
+    max(64 << 20, sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))))
+
   /// "localhost" where the system names none.
   package static func hostName() -> String {
     var name = [CChar](repeating: 0, count: 256)

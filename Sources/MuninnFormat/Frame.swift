@@ -6,8 +6,10 @@ package enum FrameKind: UInt8, Sendable {
   case segmentPage = 4
   case segmentTables = 5
   case repository = 6
+  case segmentFilter = 7
   case checkpoint = 8
   case head = 9
+  case segmentLists = 10
 }
 
 /// How a frame's payload was made smaller before it was sealed.

@@ -17,25 +17,49 @@ package struct SegmentEntry: Sendable, Equatable {
   }
 }
 
-/// The resident tables of an index segment: its containers, the first prefix of each page, and the
-/// filter.
+/// The head of an index segment's tables: how much there is of what, and where the lists begin.
 ///
-/// A segment is its envelope, the pages (frames of `entriesPerPage` entries, the last one shorter;
-/// frame n+1 follows frame n; each page but the last has the same frame size, since pages are never
-/// compressed), the tables' frame, and a footer of 32 bytes: XXH3-64 of the rest (8), magic
-/// `MUNSEGM1` (8), tables' offset (8), entries (8). Payload of the tables: containers (count 4, ids
-/// 16 each), pages (count 4, first prefixes 8 each), filter (count of 32-byte buckets 4, the
-/// buckets).
+/// A segment is its envelope; the pages (`entriesPerPage` entries each, the last one maybe fewer,
+/// never compressed) and in between the frames of the filter, in the order of their numbers each;
+/// the frames of the lists, one behind the other; this head's frame; and a footer of 32 bytes:
+/// XXH3-64 of the rest (8), magic `MUNSEGM1` (8), head's offset (8), entries (8). No part but the
+/// entries as a whole grows without bound, so that a segment is written and read with little
+/// memory whatever its size.
+///
+/// Payload: containers (8), filter blocks (8), filter words (8), lists' offset (8), remainder bits
+/// (1).
 package struct SegmentTables: Sendable, Equatable {
   package static let entriesPerPage = 1024
   package static let footerByteCount = 32
+  /// Bytes of the lists in a frame.
+  package static let listByteCount = 1 << 20
   static let magic = [UInt8]("MUNSEGM1".utf8)
 
-  package var containers: [Identifier] = []
-  package var firstPrefixes: [UInt64] = []
-  package var filter: ChunkFilter
+  package var containerCount: UInt64
+  package var filter: FilterShape
+  /// Of 8 bytes.
+  package var filterWordCount: UInt64
+  package var listsOffset: UInt64
 
-  package init(filter: ChunkFilter) { self.filter = filter }
+  package init(
+    containerCount: UInt64, filter: FilterShape, filterWordCount: UInt64, listsOffset: UInt64
+  ) {
+    self.containerCount = containerCount
+    self.filter = filter
+    self.filterWordCount = filterWordCount
+    self.listsOffset = listsOffset
+  }
+
+  /// Numbers of frames, each used once: pages from 0, filter, lists and head above all of them.
+  package static func filterNumber(_ ordinal: UInt64) -> UInt32 {
+    1 << 31 | UInt32(truncatingIfNeeded: ordinal)
+  }
+  package static func listNumber(_ ordinal: UInt64) -> UInt32 {
+    3 << 30 | UInt32(truncatingIfNeeded: ordinal)
+  }
+  package static let headNumber = UInt32.max
+  /// So that numbers do not run into each other.
+  package static let maximumPageCount: UInt64 = 1 << 30
 
   /// The pages that hold so many entries; any number may come from a record.
   package static func pageCount(of entryCount: UInt64) -> UInt64 {
@@ -44,38 +68,30 @@ package struct SegmentTables: Sendable, Equatable {
   }
 
   package func encoded() -> [UInt8] {
-    var writer = ByteWriter(
-      reserving: 12 + containers.count * 16 + firstPrefixes.count * 8 + filter.words.count * 4)
-    writer.integer(UInt32(containers.count))
-    for container in containers { writer.identifier(container) }
-    writer.integer(UInt32(firstPrefixes.count))
-    for prefix in firstPrefixes { writer.integer(prefix) }
-    writer.integer(UInt32(filter.words.count / 8))
-    for word in filter.words { writer.integer(word) }
+    var writer = ByteWriter(reserving: 33)
+    writer.integer(containerCount)
+    writer.integer(filter.blockCount)
+    writer.integer(filterWordCount)
+    writer.integer(listsOffset)
+    writer.byte(UInt8(filter.remainderBits))
     return writer.bytes
   }
 
-  package init(decoding bytes: UnsafeRawBufferPointer, entryCount: UInt64) throws(FormatError) {
+  package init(decoding bytes: UnsafeRawBufferPointer) throws(FormatError) {
     var reader = ByteReader(bytes)
-    let containerCount = Int(try reader.integer(UInt32.self))
-    guard containerCount * 16 <= reader.remaining else {
-      throw FormatError(.invalidValue, "a segment over \(containerCount) containers")
+    containerCount = try reader.integer(UInt64.self)
+    let blocks = try reader.integer(UInt64.self)
+    filterWordCount = try reader.integer(UInt64.self)
+    listsOffset = try reader.integer(UInt64.self)
+    filter = try FilterShape(blockCount: blocks, remainderBits: Int(try reader.byte()))
+    try reader.expectEnd()
+    guard containerCount <= UInt64(UInt32.max), filterWordCount > blocks,
+      filterWordCount < UInt64(UInt32.max)
+    else {
+      throw FormatError(
+        .invalidValue,
+        "a segment over \(containerCount) containers with \(filterWordCount) words of filter")
     }
-    for _ in 0..<containerCount { containers.append(try reader.identifier()) }
-    let pageCount = Int(try reader.integer(UInt32.self))
-    guard UInt64(pageCount) == SegmentTables.pageCount(of: entryCount),
-      pageCount * 8 <= reader.remaining
-    else { throw FormatError(.invalidValue, "\(entryCount) entries in \(pageCount) pages") }
-    firstPrefixes.reserveCapacity(pageCount)
-    for _ in 0..<pageCount { firstPrefixes.append(try reader.integer(UInt64.self)) }
-    let bucketCount = Int(try reader.integer(UInt32.self))
-    guard bucketCount * 32 == reader.remaining, bucketCount > 0 else {
-      throw FormatError(.invalidValue, "a filter of \(bucketCount) buckets")
-    }
-    var words: [UInt32] = []
-    words.reserveCapacity(bucketCount * 8)
-    for _ in 0..<(bucketCount * 8) { words.append(try reader.integer(UInt32.self)) }
-    filter = ChunkFilter(words: words)
   }
 
   package static func footer(tablesOffset: UInt64, entryCount: UInt64) -> [UInt8] {
@@ -107,46 +123,68 @@ package struct SegmentTables: Sendable, Equatable {
   }
 }
 
-/// Tells that a prefix is certainly not in a segment: a split-block Bloom filter of 16 bits a key.
-///
-/// Source: F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters",
-/// 2007; the split into eight words with one bit each, and the odd multipliers, as in the Apache
-/// Parquet format.
-package struct ChunkFilter: Sendable, Equatable {
-  package private(set) var words: [UInt32]
+/// The lists of an index segment, as one stream of bytes that its frames hold: containers (16
+/// each), pages (first prefix 8, offset of the frame 8), frames of the filter (offset 8, bytes 8).
+package struct SegmentLists: Sendable, Equatable {
+  package var containers: [Identifier] = []
+  package var firstPrefixes: [UInt64] = []
+  package var pageOffsets: [UInt64] = []
+  package var filterOffsets: [UInt64] = []
+  package var filterByteCounts: [UInt64] = []
 
-  private static let multipliers: [UInt32] = [
-    0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947,
-    0x5c6b_fb31,
-  ]
+  package init() {}
 
-  /// Room for `count` keys.
-  package init(capacity count: Int) {
-    words = [UInt32](repeating: 0, count: max(1, (count + 15) / 16) * 8)
-  }
-
-  package init(words: [UInt32]) { self.words = words }
-
-  private func bucket(of prefix: UInt64) -> Int {
-    let buckets = UInt64(words.count / 8)
-    return Int(((prefix >> 32) &* buckets) >> 32) * 8
-  }
-
-  package mutating func insert(_ prefix: UInt64) {
-    let start = bucket(of: prefix)
-    let key = UInt32(truncatingIfNeeded: prefix)
-    for lane in 0..<8 {
-      words[start + lane] |= 1 << ((key &* ChunkFilter.multipliers[lane]) >> 27)
+  package func encoded() -> [UInt8] {
+    var writer = ByteWriter(
+      reserving: containers.count * 16 + pageOffsets.count * 16 + filterOffsets.count * 16)
+    for container in containers { writer.identifier(container) }
+    for (prefix, offset) in zip(firstPrefixes, pageOffsets) {
+      writer.integer(prefix)
+      writer.integer(offset)
     }
+    for (offset, byteCount) in zip(filterOffsets, filterByteCounts) {
+      writer.integer(offset)
+      writer.integer(byteCount)
+    }
+    return writer.bytes
   }
 
-  package func mayContain(_ prefix: UInt64) -> Bool {
-    let start = bucket(of: prefix)
-    let key = UInt32(truncatingIfNeeded: prefix)
-    for lane in 0..<8 {
-      let bit: UInt32 = 1 << ((key &* ChunkFilter.multipliers[lane]) >> 27)
-      if words[start + lane] & bit == 0 { return false }
+  /// Bytes of the stream; nil where it is more than any object holds.
+  package static func byteCount(
+    _ tables: SegmentTables, entryCount: UInt64
+  ) -> UInt64? {
+    let pages = SegmentTables.pageCount(of: entryCount)
+    guard pages <= SegmentTables.maximumPageCount else { return nil }
+    return tables.containerCount * 16 + pages * 16 + tables.filter.frameCount * 16
+  }
+
+  package init(
+    decoding bytes: UnsafeRawBufferPointer, _ tables: SegmentTables, entryCount: UInt64
+  ) throws(FormatError) {
+    guard SegmentLists.byteCount(tables, entryCount: entryCount) == UInt64(bytes.count) else {
+      throw FormatError(
+        .invalidValue, "\(bytes.count) bytes of lists for \(entryCount) entries of a segment")
     }
-    return true
+    var reader = ByteReader(bytes)
+    containers.reserveCapacity(Int(tables.containerCount))
+    for _ in 0..<tables.containerCount { containers.append(try reader.identifier()) }
+    let pages = Int(SegmentTables.pageCount(of: entryCount))
+    firstPrefixes.reserveCapacity(pages)
+    pageOffsets.reserveCapacity(pages)
+    var least: UInt64 = 0
+    for _ in 0..<pages {
+      let prefix = try reader.integer(UInt64.self)
+      guard prefix >= least else {
+        throw FormatError(.invalidValue, "pages of a segment are not in order")
+      }
+      least = prefix
+      firstPrefixes.append(prefix)
+      pageOffsets.append(try reader.integer(UInt64.self))
+    }
+    for _ in 0..<tables.filter.frameCount {
+      filterOffsets.append(try reader.integer(UInt64.self))
+      filterByteCounts.append(try reader.integer(UInt64.self))
+    }
+    try reader.expectEnd()
   }
 }

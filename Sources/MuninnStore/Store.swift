@@ -76,7 +76,7 @@ package final class Store: Sendable {
 
   /// The index over what is committed, for readers; made when it is first needed.
   package func index() throws(StoreError) -> ChunkIndex {
-    if let known = readIndex.withLock({ $0 }) { return known }
+    if let known = readIndex.withLock({ $0 }), !known.needsReopening { return known }
     let made = try ChunkIndex(store: self, journal: try loadJournal())
     readIndex.withLock { $0 = made }
     return made

@@ -13,7 +13,7 @@ package final class WriteSession: Sendable {
 
   private struct State {
     var journal: JournalState
-    var synced: [(record: ContainerRecord, identities: [ChunkIdentity])] = []
+    var synced: [ContainerRecord] = []
     var failure: StoreError?
   }
 
@@ -23,13 +23,13 @@ package final class WriteSession: Sendable {
   private let syncThread = Monitor<WorkerThread?>(nil)
 
   /// Registers the session and starts the thread that syncs its containers.
-  package init(store: Store) throws(StoreError) {
+  package init(store: Store, limits: IndexLimits? = nil) throws(StoreError) {
     self.store = store
     let journal = try store.loadJournal()
     if let problem = journal.problems.first { throw problem }
     try store.relyOn(journal)
     id = Identifier(high: randomIdentifier().high, low: 0)
-    index = try ChunkIndex(store: store, journal: journal)
+    index = try ChunkIndex(store: store, journal: journal, session: id, limits: limits)
     state = Monitor(State(journal: journal))
     let name = ObjectName.session(id)
     let note = [UInt8](
@@ -65,17 +65,25 @@ package final class WriteSession: Sendable {
   }
 
   private func finish(_ container: UnsyncedContainer) {
-    do throws(DiskError) {
-      try container.writer.finish()
-      state.withLock {
-        $0.synced.append((container.record, container.directory.identities))
+    do throws(StoreError) {
+      try onDisk(ObjectName.container(container.record.id)) { () throws(DiskError) in
+        try container.writer.finish()
       }
+      try add(container.record, identities: container.directory.identities)
     } catch {
       // After a failed sync the pages may be gone: the object is given up, never synced again.
       container.writer.discard()
-      let failure = StoreError(error, object: ObjectName.container(container.record.id))
-      state.withLock { $0.failure = $0.failure ?? failure }
+      state.withLock { $0.failure = $0.failure ?? error }
     }
+  }
+
+  /// Takes over a container of this session that is on stable storage, and whose chunks were
+  /// claimed.
+  package func add(
+    _ record: ContainerRecord, identities: [ChunkIdentity]
+  ) throws(StoreError) {
+    state.withLock { $0.synced.append(record) }
+    try index.addDurable(record.id, identities)
   }
 
   /// Waits until every container that was handed over is on stable storage.
@@ -91,13 +99,17 @@ package final class WriteSession: Sendable {
     _ draft: SnapshotRecord, needed: Set<Identifier>
   ) throws(StoreError) -> SnapshotRecord {
     try waitForSyncs()
-    let synced = state.withLock { $0.synced }.sorted { $0.record.id < $1.record.id }
+    let synced = state.withLock { $0.synced }.sorted { $0.id < $1.id }
     var journal = self.journal
-    let segment = try writeMergedSegment(synced.map { ($0.record.id, $0.identities) }, journal)
+    index.beginCommit()
+    var isCommitted = false
+    var change: IndexChange?
+    defer { index.endCommit(change, isCommitted: isCommitted) }
+    change = try index.flush(mergesSmall: true)
     try onDisk(store.storage.location) { () throws(DiskError) in
       try store.storage.makeNamesDurable()
     }
-    let own = Set(synced.map(\.record.id))
+    let own = Set(synced.map(\.id))
     var committed = draft
     try store.commit(session: id, state: &journal) { (state) throws(StoreError) in
       // Every container that the snapshot needs must live now, not only when it was found.
@@ -108,16 +120,21 @@ package final class WriteSession: Sendable {
       }
       committed.completedNanoseconds = Machine.nowNanoseconds()
       committed.counts.bytesStored =
-        synced.reduce(0) { $0 + $1.record.byteCount } + (segment?.added.first?.byteCount ?? 0)
+        synced.reduce(0) { $0 + $1.byteCount }
+        + (change?.added.reduce(0) { $0 + $1.byteCount } ?? 0)
       committed.containers = difference(needed, to: draft.parent, state)
       var operations: [JournalOperation] = []
-      if !synced.isEmpty { operations.append(.containers(synced.map(\.record))) }
-      if let segment {
-        operations.append(.segments(added: segment.added, removed: segment.removed))
+      if !synced.isEmpty { operations.append(.containers(synced)) }
+      if let change {
+        // Another session may have taken one of them out first.
+        operations.append(
+          .segments(
+            added: change.added, removed: change.removed.filter { state.segments[$0] != nil }))
       }
       operations.append(.snapshot(committed))
       return operations
     }
+    isCommitted = true
     state.withLock { $0.journal = journal }
     return committed
   }
@@ -135,50 +152,12 @@ package final class WriteSession: Sendable {
       removed: base.subtracting(needed).sorted())
   }
 
-  /// Writes the segment over this session's chunks, taking in the live segments that are not much
-  /// larger, so that their number stays logarithmic. Nil where there is nothing to list.
-  private func writeMergedSegment(
-    _ directories: [(id: Identifier, identities: [ChunkIdentity])], _ journal: JournalState
-  ) throws(StoreError) -> (added: [SegmentRecord], removed: [Identifier])? {
-    guard !directories.isEmpty else { return nil }
-    var (entries, containers) = segmentEntries(of: directories)
-    var removed: [Identifier] = []
-    for record in journal.segments.values.sorted(by: { $0.entryCount < $1.entryCount })
-    where record.entryCount <= UInt64(entries.count) * 2 {
-      // One that cannot be read is left as it is: its containers' directories stand in for it.
-      guard let old = try? Segment(record, store: store),
-        let taken = try? entriesOf(old, shiftedBy: containers.count)
-      else { continue }
-      entries.append(contentsOf: taken)
-      containers.append(contentsOf: old.tables.containers)
-      removed.append(record.id)
-    }
-    if !removed.isEmpty { entries.sort { $0.prefix < $1.prefix } }
-    let record = try store.writeSegment(
-      id: newObjectID(), entries: entries, containers: containers)
-    return ([record], removed)
-  }
-
-  private func entriesOf(_ segment: Segment, shiftedBy shift: Int) throws(StoreError)
-    -> [SegmentEntry]
-  {
-    var entries: [SegmentEntry] = []
-    entries.reserveCapacity(Int(segment.record.entryCount))
-    for number in 0..<segment.pageCount {
-      for entry in try segment.page(number) {
-        entries.append(
-          SegmentEntry(
-            prefix: entry.prefix, container: entry.container + UInt32(shift), slot: entry.slot))
-      }
-    }
-    return entries
-  }
-
   /// Ends the session, committed or not. What it stored and did not commit stays behind as garbage
   /// that no reader looks at.
   package func end() {
     queue.cancel()
     syncThread.withLock { $0.take() }?.join()
+    index.endMerging()
     try? store.storage.delete(ObjectName.session(id))
   }
 }

@@ -14,6 +14,8 @@ enum Interruption {
   static func cancelling<Value: Sendable>(
     _ body: @escaping @Sendable () async throws -> Value
   ) async throws -> Value {
+    // A file over the process's limit (RLIMIT_FSIZE) is an error like others, and no death.
+    signal(SIGXFSZ, SIG_IGN)
     let task = Task { try await body() }
     let sources = [SIGINT, SIGTERM].map { number in
       signal(number, SIG_IGN)

@@ -237,16 +237,40 @@ private func segmentTablesFault(_ input: [UInt8]) -> String? {
   return roundTripFault(
     Array(input[8...]),
     read: { (raw) throws(FormatError) in
-      var tables = try SegmentTables(decoding: raw, entryCount: entryCount)
-      for prefix in [0, entryCount, .max] {
-        _ = tables.filter.mayContain(prefix)
-        tables.filter.insert(prefix)
-        guard tables.filter.mayContain(prefix) else {
-          throw FormatError(.invalidValue, "the filter lost \(prefix)")
-        }
-      }
+      let tables = try SegmentTables(decoding: raw)
+      _ = SegmentLists.byteCount(tables, entryCount: entryCount)
       return tables
+    }, write: { $0.encoded() }) ?? listsFault(Array(input[8...]), entryCount)
+    ?? filterFault(Array(input[8...]), entryCount)
+}
+
+private func listsFault(_ input: [UInt8], _ entryCount: UInt64) -> String? {
+  let tables = SegmentTables(
+    containerCount: entryCount >> 56,
+    filter: FilterShape(entryCount: entryCount >> 40 & 0xFFFF, remainderBits: 8),
+    filterWordCount: 1 << 20, listsOffset: 128)
+  return roundTripFault(
+    input,
+    read: { (raw) throws(FormatError) in
+      try SegmentLists(decoding: raw, tables, entryCount: entryCount & 0xFFFF)
     }, write: { $0.encoded() })
+}
+
+/// Whatever a filter's bytes are, asking it ends and stays inside.
+private func filterFault(_ input: [UInt8], _ entryCount: UInt64) -> String? {
+  let shape = FilterShape(
+    entryCount: entryCount & 0x3FFF, remainderBits: 6 + Int(entryCount >> 60) % 11)
+  let prefixes = (0..<64).map { entryCount &* UInt64($0) ^ UInt64($0) << 58 }
+  for prefix in prefixes { _ = ChunkFilter.frame(input, of: shape, mayContain: prefix) }
+  guard let filter = try? ChunkFilter(shape: shape, wordCount: UInt64(input.count / 8)) else {
+    return nil
+  }
+  guard
+    (try? withExactly(input, { (raw) throws(FormatError) in try filter.append(frame: raw) }))
+      != nil, filter.isComplete
+  else { return nil }
+  for prefix in prefixes { _ = filter.mayContain(prefix) }
+  return nil
 }
 
 private struct SegmentFooter: Equatable {

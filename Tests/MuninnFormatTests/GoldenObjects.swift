@@ -22,7 +22,8 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
   var testDescription: String { name }
 
   static let all = [
-    envelope, rawFrame, packedFrame, sealedFrame, directory, footer, segmentTables, segmentFooter,
+    envelope, rawFrame, packedFrame, sealedFrame, directory, footer, segmentTables, segmentLists,
+    segmentFilter, segmentFooter,
     referencePage, entryPage, extentPage, containerList,
     record("record-containers", Sample.containerOperation),
     record("record-snapshot", .snapshot(Sample.snapshot)),
@@ -86,9 +87,31 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
     name: "segment-tables", protection: .below, encode: { Sample.segmentTables.encoded() },
     holdsSample: { (bytes) throws(FormatError) in
       try withRaw(bytes) { (raw) throws(FormatError) in
-        try SegmentTables(decoding: raw, entryCount: Sample.segmentEntryCount)
-          == Sample.segmentTables
+        try SegmentTables(decoding: raw) == Sample.segmentTables
       }
+    })
+
+  private static let segmentLists = GoldenObject(
+    name: "segment-lists", protection: .below, encode: { Sample.segmentLists.encoded() },
+    holdsSample: { (bytes) throws(FormatError) in
+      try withRaw(bytes) { (raw) throws(FormatError) in
+        try SegmentLists(
+          decoding: raw, Sample.segmentTables, entryCount: Sample.segmentEntryCount)
+          == Sample.segmentLists
+      }
+    })
+
+  private static let filterShape = FilterShape(entryCount: 600, remainderBits: 13)
+
+  private static let segmentFilter = GoldenObject(
+    name: "segment-filter", protection: .below,
+    encode: { Sample.filterFrames(Sample.segmentPage, filterShape).flatMap { $0 } },
+    holdsSample: { (bytes) throws(FormatError) in
+      let filter = try ChunkFilter(
+        shape: filterShape, wordCount: UInt64((bytes.count + 7) / 8))
+      try withRaw(bytes) { (raw) throws(FormatError) in try filter.append(frame: raw) }
+      guard filter.isComplete else { throw FormatError(.truncated, "a filter lacks words") }
+      return bytes == Sample.filterFrames(Sample.segmentPage, filterShape).flatMap { $0 }
     })
 
   private static let segmentFooter = GoldenObject(

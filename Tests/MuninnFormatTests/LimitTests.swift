@@ -255,9 +255,9 @@ import Testing
 
   @Test(arguments: [0, 1, 1024, 2049, 1 << 40, .max - 1022, .max] as [UInt64])
   func segmentsOfAnotherSize(entryCount: UInt64) {
-    refuses(Sample.segmentTables.encoded(), "\(entryCount)", code: .invalidValue) {
+    refuses(Sample.segmentLists.encoded(), "\(entryCount)", code: .invalidValue) {
       (raw) throws(FormatError) in
-      _ = try SegmentTables(decoding: raw, entryCount: entryCount)
+      _ = try SegmentLists(decoding: raw, Sample.segmentTables, entryCount: entryCount)
     }
   }
 

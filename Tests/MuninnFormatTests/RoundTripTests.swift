@@ -140,16 +140,54 @@ import Testing
     #expect(Identifier(hex: "+" + String(repeating: "0", count: 31)) == nil)
   }
 
-  @Test func aFilterHoldsWhatWasPutIn() {
+  /// In memory and from its frames alone, full, crowded and empty.
+  @Test(arguments: [6, 7, 8, 11, 13, 16], [0, 1, 255, 256, 257, 5000, 100_000])
+  func aFilterHoldsWhatWasPutIn(remainderBits: Int, count: Int) throws {
     var generator = SeededGenerator.printed()
-    let inside = (0..<20_000).map { _ in generator.next() }
-    var filter = ChunkFilter(capacity: inside.count)
-    for key in inside { filter.insert(key) }
+    // Some prefixes twice, and a crowd in a narrow range.
+    var inside = (0..<count).map { _ in generator.next() }
+    for index in inside.indices where index % 50 == 7 { inside[index] = inside[index / 2] }
+    for index in inside.indices where index % 10 == 3 {
+      inside[index] = 1 << 60 | inside[index] >> 30
+    }
+    inside.sort()
+    var writer = ByteWriter()
+    for prefix in inside {
+      writer.integer(prefix)
+      writer.integer(UInt64(3))
+    }
+    let shape = FilterShape(entryCount: UInt64(count), remainderBits: remainderBits)
+    var builder = FilterBuilder(shape: shape)
+    var frames: [[UInt8]] = []
+    for start in stride(from: 0, to: writer.bytes.count, by: 16_384) {
+      let end = min(start + 16_384, writer.bytes.count)
+      frames += writer.bytes[start..<end].withUnsafeBytes { builder.add(page: $0) }
+    }
+    frames += builder.finish()
+    #expect(frames.count == Int(shape.frameCount))
+    let filter = try ChunkFilter(shape: shape, wordCount: builder.wordCount)
+    for frame in frames {
+      try frame.withUnsafeBytesTyped { (raw) throws(FormatError) in try filter.append(frame: raw) }
+    }
+    #expect(filter.isComplete)
     #expect(inside.allSatisfy { filter.mayContain($0) })
-    let wrong = (0..<20_000).count { _ in filter.mayContain(generator.next()) }
-    // 16 bits a key let about 1 in 1,000 through.
-    #expect(wrong < 200, "\(wrong) of 20,000 strangers pass")
-    #expect(!ChunkFilter(capacity: 0).mayContain(1))
+    #expect(
+      inside.allSatisfy {
+        ChunkFilter.frame(frames[Int(shape.frame(of: $0))], of: shape, mayContain: $0)
+      })
+    let strangers = (0..<20_000).map { _ in generator.next() }
+    let wrong = strangers.count { filter.mayContain($0) }
+    #expect(
+      wrong <= 40 + 60_000 >> remainderBits, "\(wrong) of 20,000 strangers pass")
+    for stranger in strangers.prefix(500) {
+      #expect(
+        ChunkFilter.frame(frames[Int(shape.frame(of: stranger))], of: shape, mayContain: stranger)
+          == filter.mayContain(stranger))
+    }
+    if count == 100_000 {
+      let bits = Double(filter.byteCount * 8) / Double(count)
+      #expect(bits < Double(remainderBits) + 2.5, "\(bits) bits an entry")
+    }
   }
 
   /// What lies in a page decides where it ends, so that a run that two trees share gives the same

@@ -55,12 +55,36 @@ enum Sample {
     chunkCount: 3)
 
   static var segmentTables: SegmentTables {
-    var filter = ChunkFilter(capacity: 20)
-    for number in 0..<20 { filter.insert(identity(UInt64(number)).fingerprint.low) }
-    var tables = SegmentTables(filter: filter)
-    tables.containers = [identifier(1), identifier(2)]
-    tables.firstPrefixes = [7, 0x8000_0000_0000_0000]
-    return tables
+    SegmentTables(
+      containerCount: 2, filter: FilterShape(entryCount: segmentEntryCount, remainderBits: 13),
+      filterWordCount: 400, listsOffset: 40_000)
+  }
+
+  static var segmentLists: SegmentLists {
+    var lists = SegmentLists()
+    lists.containers = [identifier(1), identifier(2)]
+    lists.firstPrefixes = [7, 0x8000_0000_0000_0000]
+    lists.pageOffsets = [128, 16_544]
+    lists.filterOffsets = [24_192]
+    lists.filterByteCounts = [3232]
+    return lists
+  }
+
+  /// Entries whose prefixes lie anywhere, two of them equal.
+  static var segmentPage: [UInt8] {
+    var prefixes = (0..<600).map { UInt64($0) &* 0x9E37_79B9_7F4A_7C15 }
+    prefixes[5] = prefixes[6]
+    var writer = ByteWriter()
+    for prefix in prefixes.sorted() {
+      writer.integer(prefix)
+      writer.integer(UInt64(0))
+    }
+    return writer.bytes
+  }
+
+  static func filterFrames(_ page: [UInt8], _ shape: FilterShape) -> [[UInt8]] {
+    var builder = FilterBuilder(shape: shape)
+    return page.withUnsafeBytes { builder.add(page: $0) } + builder.finish()
   }
 
   /// The entries that two pages hold.

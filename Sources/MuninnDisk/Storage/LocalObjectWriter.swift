@@ -7,9 +7,9 @@ import Glibc
 /// threads while the next piece is filled; all but the last bytes, which are no whole pages.
 /// Elsewhere they are handed to the device early, so that the sync at the end finds little to do.
 ///
-/// `@unchecked Sendable`: the protocol's contract is that one thread at a time uses it. The storage's
-/// threads read the buffer that is not being filled alone, between the moments when `flight` says that
-/// a write began and ended.
+/// `@unchecked Sendable`: the protocol's contract is that one thread at a time uses it. The
+/// storage's threads read the buffer that is not being filled alone, between the moments when
+/// `flight` says that a write began and ended.
 final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
   private static let writeByteCount = 1 << 20
   /// How much to gather before asking for write-back: requests of a size that disks like.

@@ -52,7 +52,9 @@ package struct BackupPipeline {
     for (path, reason) in root?.missing ?? [] {
       shared.fail(PathFailure(path: path, message: reason))
     }
-    let stages = try runStages(root, shared)
+    let stages = try namingLeftovers(of: session) { () throws(PipelineError) in
+      try runStages(root, shared)
+    }
     counters.phase = .committing
     var draft = SnapshotRecord(
       id: randomIdentifier(), root: stages.result.root,
@@ -73,13 +75,32 @@ package struct BackupPipeline {
     draft.counts.filesUnchanged -= min(differing.count, draft.counts.filesUnchanged)
     draft.counts.filesChanged += differing.count
     describe(&draft)
-    let committed = try fromStore { () throws(StoreError) in
-      try session.commit(draft, needed: stages.result.containers)
+    let committed = try namingLeftovers(of: session) { () throws(PipelineError) in
+      try fromStore { () throws(StoreError) in
+        try session.commit(draft, needed: stages.result.containers)
+      }
     }
     counters.phase = .done
     return BackupOutcome(
       snapshot: committed, failures: failures.first, differing: differing,
       unstable: shared.unstable)
+  }
+
+  /// Says what is left in the repository where its disk ended the backup.
+  private func namingLeftovers<R>(
+    of session: WriteSession, _ body: () throws(PipelineError) -> R
+  ) throws(PipelineError) -> R {
+    do throws(PipelineError) { return try body() } catch {
+      guard let store = error.store, session.bytesStored > 0,
+        [.noSpace, .inputOutput, .notFound, .accessDenied].contains(store.code)
+      else { throw error }
+      throw PipelineError(
+        StoreError(
+          store.code,
+          "\(store.message); nothing was committed, and what was stored so far, up to "
+            + "\(session.bytesStored) bytes, stays in the repository for a later run",
+          object: store.object))
+    }
   }
 
   private func runStages(

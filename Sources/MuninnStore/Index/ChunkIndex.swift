@@ -1,5 +1,6 @@
 internal import MuninnDisk
 package import MuninnFormat
+internal import Synchronization
 
 /// A chunk that a writer holds, and what the index says of it.
 package struct ChunkClaim: Sendable {
@@ -19,206 +20,227 @@ package struct ChunkClaim: Sendable {
 
 /// Which chunks the repository has, and where: committed ones, and those of one session.
 ///
-/// Looked up in this order: the table of the session's own chunks and of the containers that were
+/// Looked up in this order: the tables of the session's own chunks and of the containers that were
 /// hit lately (what was written together is found together); then each segment: its filter, its
-/// pages. A segment's entry only proposes a place; fingerprint and tag are confirmed in the
+/// page. A segment's entry only proposes a place; fingerprint and tag are confirmed in the
 /// container's directory.
+///
+/// Any number of threads look up and claim at a time. What is in memory has a lock for each of many
+/// parts; the list of segments and all that they hold never change, but are exchanged as a whole;
+/// disk is read under no lock.
 package final class ChunkIndex: Sendable {
-  private struct State: ~Copyable {
-    var own = ChunkTable()
-    var loaded = ChunkTable()
+  private struct Names {
     var containers: [Identifier] = []
     var ordinals: [Identifier: UInt32] = [:]
-    var loadedContainers: Set<Identifier> = []
-    var pages: [PageKey: [SegmentEntry]] = [:]
-    var pageOrder: [PageKey] = []
+    /// Containers whose directory is in the tables, so that it is not put there for each hit.
+    var loaded: Set<Identifier> = []
+    var loadedChunks = 0
   }
 
-  private struct PageKey: Hashable {
-    let segment: Int
-    let page: Int
+  /// The segments of a moment.
+  final class SegmentList: Sendable {
+    let segments: [Segment]
+    init(_ segments: [Segment]) { self.segments = segments }
   }
 
-  private let state = Monitor(State())
-  private let store: Store
-  private let segments: [Segment]
-  private let live: Set<Identifier>
-  /// Containers whose segment is lost or damaged: their directories are read instead.
-  private let uncovered: [Identifier]
+  let store: Store
+  let limits: IndexLimits
+  let runs: SessionRuns?
+  let live: [Identifier: ContainerRecord]
+  private let names = Monitor(Names())
+  private let shards: ChunkShards
+  private let list: Monitor<SegmentList>
+  /// Changes after every exchange of the list.
+  private let listVersion = Atomic<UInt64>(0)
+  /// Readers' replacement for segments that are lost, of entries in memory.
+  private let standIn: MemoryRun?
+  private let isBehind = Atomic<Bool>(false)
   /// Segments that could not be opened.
   package let problems: [StoreError]
 
-  private static let maximumLoadedChunks = 4 << 20
-  private static let maximumPages = 2048
+  /// The most entries that a reader takes into memory for segments that are lost.
+  private static let maximumStandInCount = 1 << 26
 
   /// Opens the live segments of `journal`. A segment that is missing or damaged loses nothing: its
-  /// containers' directories stand in for it.
-  package init(store: Store, journal: JournalState) throws(StoreError) {
+  /// containers' directories stand in for it. A reader keeps what they say in memory, at 16 bytes a
+  /// chunk and no more than 2^26 chunks; a session (its id is given) writes it into a segment anew,
+  /// which its commit puts in the old one's place.
+  package init(
+    store: Store, journal: JournalState, session: Identifier? = nil, limits: IndexLimits? = nil
+  ) throws(StoreError) {
     self.store = store
-    live = Set(journal.containers.keys)
-    var segments: [Segment] = []
-    var problems: [StoreError] = []
-    var covered: Set<Identifier> = []
-    for record in journal.segments.values.sorted(by: { $0.id < $1.id }) {
-      do throws(StoreError) {
-        segments.append(try Segment(record, store: store))
-        covered.formUnion(record.containers)
-      } catch {
-        if error.code == .unsupportedFormat || error.code == .wrongKey { throw error }
-        problems.append(error)
-      }
-    }
-    self.segments = segments
-    uncovered = journal.containers.keys.filter { !covered.contains($0) }.sorted()
-    self.problems = problems
-    for id in uncovered {
-      // A container that cannot be read either proposes nothing; its chunks are stored again.
-      guard let container = try? store.container(id) else { continue }
-      state.withLock { load(container, into: &$0) }
-    }
+    let limits = limits ?? (session == nil ? .reader : IndexLimits())
+    self.limits = limits
+    let opened = try OpenSegments(store: store, journal: journal, limits: limits)
+    live = opened.journal.containers
+    problems = opened.problems
+    shards = ChunkShards(loadedChunks: limits.loadedChunks)
+    list = Monitor(SegmentList(opened.segments))
+    runs = session.map { SessionRuns(session: $0, lost: opened.lost) }
+    standIn = session == nil ? store.standIn(opened.uncovered, Self.maximumStandInCount) : nil
+    guard session != nil else { return }
+    try adopt(opened.uncovered)
+  }
+
+  /// Whether a segment vanished under this index: the journal names others by now.
+  var needsReopening: Bool { isBehind.load(ordering: .relaxed) }
+
+  package var segmentCount: Int { list.withLock { $0 }.segments.count }
+
+  /// Memory for segments (filters, lists) and for tables, in bytes.
+  package var residentByteCount: (segments: Int, tables: Int) {
+    (
+      list.withLock { $0 }.segments.reduce(0) { $0 + $1.residentByteCount }, shards.byteCount
+    )
   }
 
   /// Reads every page of every segment; returns what is wrong with them. Nothing is lost with a
   /// page: its chunks would be stored again.
   package func damagedPages() -> [StoreError] {
     var problems: [StoreError] = []
-    for segment in segments {
-      for number in 0..<segment.pageCount {
-        do throws(StoreError) { _ = try segment.page(number) } catch { problems.append(error) }
-      }
-    }
+    for segment in list.withLock({ $0 }).segments { problems += segment.damagedPages() }
     return problems
   }
 
   /// Where a committed chunk, or one of this session's, is.
   package func find(_ identity: ChunkIdentity) throws(StoreError) -> ChunkLocation? {
-    var result: Result<ChunkLocation?, StoreError> = .success(nil)
-    state.withLock { state in
-      do throws(StoreError) { result = .success(try find(identity, &state)) } catch {
-        result = .failure(error)
-      }
-    }
-    return try result.get()
+    if let place = shards.find(identity) { return location(place) }
+    return find(identity, in: list.withLock { $0 })
   }
 
-  /// Resolves a batch under one lock: known chunks get their location; the others are claimed for
-  /// the caller, who must append them in order to the container and from the slot that `next`
-  /// names.
+  /// Resolves a batch: known chunks get their location; the others are claimed for the caller, who
+  /// must append them in order to the container and from the slot that `next` names.
   package func resolve(
     _ claims: inout [ChunkClaim], next: ChunkLocation
   ) throws(StoreError) {
-    var failure: StoreError?
-    state.withLock { state in
-      var slot = next.slot
-      let container = ordinal(of: next.container, &state)
-      for index in claims.indices {
-        let identity = claims[index].identity
-        do throws(StoreError) {
-          if let known = try find(identity, &state) {
-            claims[index].location = known
-            continue
-          }
-        } catch {
-          failure = error
-          return
-        }
-        state.own.insert(identity, ChunkTable.Place(container: container, slot: slot))
-        claims[index].location = ChunkLocation(container: next.container, slot: slot)
-        claims[index].isNew = true
-        slot += 1
+    var slot = next.slot
+    let container = ordinal(of: next.container)
+    var version = listVersion.load(ordering: .acquiring)
+    var segments = list.withLock { $0 }
+    for index in claims.indices {
+      let identity = claims[index].identity
+      if let place = shards.find(identity) {
+        claims[index].location = location(place)
+        continue
       }
+      // A chunk leaves the tables only after its segment has joined the list.
+      let now = listVersion.load(ordering: .acquiring)
+      if now != version {
+        version = now
+        segments = list.withLock { $0 }
+      }
+      if let found = find(identity, in: segments) {
+        claims[index].location = found
+        continue
+      }
+      if let place = shards.claim(
+        identity, ChunkTable.Place(container: container, slot: slot))
+      {
+        claims[index].location = location(place)
+        continue
+      }
+      claims[index].location = ChunkLocation(container: next.container, slot: slot)
+      claims[index].isNew = true
+      slot += 1
     }
-    if let failure { throw failure }
   }
 
-  private func ordinal(of container: Identifier, _ state: inout State) -> UInt32 {
-    if let known = state.ordinals[container] { return known }
-    let ordinal = UInt32(state.containers.count)
-    state.containers.append(container)
-    state.ordinals[container] = ordinal
-    return ordinal
+  private func location(_ place: ChunkTable.Place) -> ChunkLocation {
+    ChunkLocation(
+      container: names.withLock { $0.containers[Int(place.container)] }, slot: place.slot)
   }
 
-  private func find(_ identity: ChunkIdentity, _ state: inout State) throws(StoreError)
-    -> ChunkLocation?
-  {
-    if let place = state.own.find(identity) ?? state.loaded.find(identity) {
-      return ChunkLocation(container: state.containers[Int(place.container)], slot: place.slot)
+  func ordinal(of container: Identifier) -> UInt32 {
+    names.withLock { names in
+      if let known = names.ordinals[container] { return known }
+      let ordinal = UInt32(names.containers.count)
+      names.containers.append(container)
+      names.ordinals[container] = ordinal
+      return ordinal
     }
+  }
+
+  private func find(_ identity: ChunkIdentity, in list: SegmentList) -> ChunkLocation? {
     let prefix = identity.fingerprint.low
-    for (ordinal, segment) in segments.enumerated()
-    where segment.tables.filter.mayContain(prefix) {
-      for number in segment.pages(for: prefix) {
+    for segment in list.segments where segment.mayContain(prefix) {
+      do throws(StoreError) {
+        if let found = confirm(identity, try segment.places(of: prefix)) { return found }
+      } catch {
         // A damaged page proposes nothing: at worst a chunk is stored a second time.
-        guard let page = page(number, of: ordinal, segment, &state) else { continue }
-        if let found = try confirm(identity, page: page, segment: segment, &state) {
-          return found
-        }
+        if error.code == .notFound { isBehind.store(true, ordering: .relaxed) }
       }
     }
-    return nil
+    return standIn.flatMap { confirm(identity, $0.places(of: prefix)) }
   }
 
-  private func page(
-    _ number: Int, of ordinal: Int, _ segment: Segment, _ state: inout State
-  ) -> [SegmentEntry]? {
-    let key = PageKey(segment: ordinal, page: number)
-    if let known = state.pages[key] { return known }
-    guard let page = try? segment.page(number) else { return nil }
-    if state.pageOrder.count >= ChunkIndex.maximumPages {
-      state.pages.removeAll(keepingCapacity: true)
-      state.pageOrder.removeAll(keepingCapacity: true)
-    }
-    state.pages[key] = page
-    state.pageOrder.append(key)
-    return page
-  }
-
-  /// Loads the containers that the page proposes for `identity`, and looks again.
-  private func confirm(
-    _ identity: ChunkIdentity, page: [SegmentEntry], segment: Segment, _ state: inout State
-  ) throws(StoreError) -> ChunkLocation? {
-    let prefix = identity.fingerprint.low
-    var low = 0
-    var high = page.count
-    while low < high {
-      let middle = (low + high) / 2
-      if page[middle].prefix < prefix { low = middle + 1 } else { high = middle }
-    }
-    while low < page.count, page[low].prefix == prefix {
-      let entry = page[low]
-      low += 1
-      let id = segment.tables.containers[Int(entry.container)]
-      guard live.contains(id) else { continue }
+  /// The first of the places where the chunk really is.
+  private func confirm(_ identity: ChunkIdentity, _ places: [ChunkLocation]) -> ChunkLocation? {
+    for place in places where isLive(place.container) {
       // An unreadable container cannot serve: the chunk is stored again.
-      guard let container = try? store.container(id),
-        Int(entry.slot) < container.directory.chunkCount,
-        container.directory.identities[Int(entry.slot)] == identity
+      guard let container = try? store.container(place.container),
+        Int(place.slot) < container.directory.chunkCount,
+        container.directory.identities[Int(place.slot)] == identity
       else { continue }
-      load(container, into: &state)
-      return ChunkLocation(container: id, slot: entry.slot)
+      load(container)
+      return place
     }
     return nil
   }
 
-  private func load(_ container: OpenContainer, into state: inout State) {
-    guard !state.loadedContainers.contains(container.id) else { return }
-    if state.loaded.count > ChunkIndex.maximumLoadedChunks {
-      state.loaded.removeAll()
-      state.loadedContainers.removeAll()
-      for id in uncovered {
-        guard let container = try? store.container(id) else { continue }
-        insert(container, into: &state)
-      }
-    }
-    insert(container, into: &state)
+  func isLive(_ container: Identifier) -> Bool {
+    // Containers are named by their session.
+    live[container] != nil || (runs.map { $0.session.high == container.high } ?? false)
   }
 
-  private func insert(_ container: OpenContainer, into state: inout State) {
-    guard state.loadedContainers.insert(container.id).inserted else { return }
-    let ordinal = ordinal(of: container.id, &state)
-    for (slot, identity) in container.directory.identities.enumerated() {
-      state.loaded.insert(identity, ChunkTable.Place(container: ordinal, slot: UInt32(slot)))
+  private func load(_ container: OpenContainer) {
+    let isNew = names.withLock { names in
+      if names.loadedChunks > limits.loadedChunks / 2 {
+        names.loaded.removeAll(keepingCapacity: true)
+        names.loadedChunks = 0
+      }
+      names.loadedChunks += container.directory.chunkCount
+      return names.loaded.insert(container.id).inserted
     }
+    guard isNew else { return }
+    let ordinal = ordinal(of: container.id)
+    for (slot, identity) in container.directory.identities.enumerated() {
+      shards.load(identity, ChunkTable.Place(container: ordinal, slot: UInt32(slot)))
+    }
+  }
+
+  // MARK: What a session adds
+
+  /// Takes over a chunk that the session holds without having claimed it.
+  func own(_ identity: ChunkIdentity, _ place: ChunkTable.Place) {
+    _ = shards.claim(identity, place)
+  }
+
+  /// Exchanges the list of segments.
+  func exchange(_ change: (inout [Segment]) -> Void) {
+    list.withLock { list in
+      var segments = list.segments
+      change(&segments)
+      // Small ones first: what was stored lately is asked for most.
+      segments.sort { $0.record.entryCount < $1.record.entryCount }
+      list = SegmentList(segments)
+    }
+    listVersion.add(1, ordering: .releasing)
+  }
+
+  var segments: [Segment] { list.withLock { $0 }.segments }
+
+  func forgetOwn(in containers: Set<UInt32>) { shards.removeOwn(in: containers) }
+}
+
+extension Segment {
+  func damagedPages() -> [StoreError] {
+    var problems: [StoreError] = []
+    let buffer = Buffer(capacity: pageBufferByteCount)
+    for number in 0..<pageCount {
+      do throws(StoreError) { _ = try readPage(number, into: buffer.bytes) } catch {
+        problems.append(error)
+      }
+    }
+    return problems
   }
 }

@@ -2,8 +2,7 @@ internal import MuninnFormat
 
 /// An open-addressing hash table from chunk identity to place: 40 bytes a slot, at most 3/4 full.
 ///
-/// The fingerprint is uniformly distributed and keyed, so its words serve as the hash. Nothing is
-/// ever removed.
+/// The fingerprint is uniformly distributed and keyed, so its words serve as the hash.
 struct ChunkTable: ~Copyable {
   struct Place {
     /// Ordinal that the owner gives to a container.
@@ -66,6 +65,21 @@ struct ChunkTable: ~Copyable {
   mutating func removeAll() {
     slots.update(repeating: ChunkTable.free, count: mask + 1)
     count = 0
+  }
+
+  /// Removes every chunk of these containers; the memory stays.
+  mutating func removeAll(in containers: Set<UInt32>) {
+    var kept: [Slot] = []
+    for index in 0...mask where slots[index].container != 0 {
+      if !containers.contains(slots[index].container - 1) { kept.append(slots[index]) }
+      slots[index] = ChunkTable.free
+    }
+    count = kept.count
+    for slot in kept {
+      var at = Int(truncatingIfNeeded: slot.identity.fingerprint.high) & mask
+      while slots[at].container != 0 { at = (at + 1) & mask }
+      slots[at] = slot
+    }
   }
 
   private mutating func grow() {
