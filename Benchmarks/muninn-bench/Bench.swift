@@ -13,6 +13,6 @@ struct Bench: AsyncParsableCommand {
     subcommands: [
       KernelsCommand.self, EvaluateCommand.self, RooflineCommand.self, TreeCommand.self,
       BackupCommand.self, RestoreCommand.self, DefragCommand.self, ContainerCommand.self,
-      IndexCommand.self, ReadPathCommand.self, GenerateCommand.self,
+      IndexCommand.self, JournalCommand.self, ReadPathCommand.self, GenerateCommand.self,
     ])
 }
