@@ -252,8 +252,17 @@ import Testing
     }
     // Small files are asked about one in sixteen while they are found cached.
     for number in 0..<40 { try scene.write("b-\(number)", generator.bytes(3000)) }
+    // Read ahead in large folios, and over several windows.
+    try scene.write("huge-cold", [UInt8](repeating: 7, count: 50 << 20))
+    do {
+      let path = scene.source + "/huge-cold"
+      let file = try FileCalls.openForReading(at: AT_FDCWD, path, path: path)
+      try FileCalls.sync(file.descriptor, path: path)
+      FileCalls.dropPages(of: file.descriptor, at: 0, count: 0)
+    }
     _ = try scene.backUp(threads: 1)
     #expect(try cached("large-cold") == 0)
+    #expect(try cached("huge-cold") ?? 0 < UInt64(5 << 20) / 4096)
     #expect(try cached("large-warm") ?? 0 >= UInt64(5 << 20) / 4096)
     #expect(try cached("small-warm") ?? 0 > 0)
     _ = try scene.backUp(threads: 1) { $0.keepsPageCache = true }

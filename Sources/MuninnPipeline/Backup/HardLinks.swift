@@ -12,7 +12,7 @@ struct LaterName: Sendable {
 /// Which entries of the walk are names of one inode. Belongs to the thread of the walk.
 ///
 /// Memory is kept for inodes of which names are still missing alone: its key, a count and the first
-/// path, some 150 bytes and the path's length. A name outside of the source is missing to the end.
+/// path, some 200 bytes. A name outside of the source is missing to the end.
 struct HardLinks {
   private struct Key: Hashable {
     let device: UInt64
@@ -45,18 +45,23 @@ struct HardLinks {
 /// The entries of files that further names are to come for, by the first one's path. Belongs to the
 /// thread that assembles.
 ///
-/// Memory: an entry each, some 400 bytes and its paths, attributes and extents, until the last name
-/// has come.
+/// Memory: an entry each with its path, attributes and extents until the last name has come.
 struct LinkedFiles {
-  private var known: [[UInt8]: ManifestEntry] = [:]
+  /// In a box, so that the dictionary's free places are small.
+  private final class Known: Sendable {
+    let entry: ManifestEntry
+    init(_ entry: ManifestEntry) { self.entry = entry }
+  }
+
+  private var known: [[UInt8]: Known] = [:]
 
   /// Remembers the first name of a file, or one that had to stand in for it.
-  mutating func note(_ entry: ManifestEntry, as first: [UInt8]) { known[first] = entry }
+  mutating func note(_ entry: ManifestEntry, as first: [UInt8]) { known[first] = Known(entry) }
 
   /// The entry of a further name; nil where the first one could not be read.
   mutating func entry(of walked: WalkedEntry, _ name: LaterName) -> ManifestEntry? {
-    guard var entry = name.isLast ? known.removeValue(forKey: name.first) : known[name.first]
-    else { return nil }
+    let box = name.isLast ? known.removeValue(forKey: name.first) : known[name.first]
+    guard var entry = box?.entry else { return nil }
     entry.path = walked.path
     entry.hardLink = .later(name.first)
     return entry

@@ -92,7 +92,7 @@ struct LargeFileCare {
 
   private let descriptor: CInt
   private var isOn: Bool
-  /// The window that is being read, and the end of what was dropped of it.
+  /// The window that is being read.
   private var window: UInt64 = 0
   private var isDropped = false
   private var isNextDropped = false
@@ -127,7 +127,10 @@ struct LargeFileCare {
         window = number
       }
       let end = min(range.upperBound, (number + 1) * size)
-      if isDropped { FileCalls.dropPages(of: descriptor, at: at, count: end - at) }
+      // From the start of the window: the system keeps a large folio that a range covers in part.
+      if isDropped {
+        FileCalls.dropPages(of: descriptor, at: number * size, count: end - number * size)
+      }
       at = end
     }
   }
