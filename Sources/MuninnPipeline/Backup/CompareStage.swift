@@ -55,42 +55,44 @@ struct CompareStage {
     counts.entries += 1
     if walked.status.kind == .directory { counts.directories += 1 }
     let known = parent?.entry(at: walked.path)
-    var same: ManifestEntry?
-    if let known { same = try unchanged(walked, known.entry, ordinal: known.ordinal) }
-    if var entry = same, !options.isFull || entry.kind != .file {
-      entry.hardLink = link
-      if entry.kind == .file {
-        counts.files += 1
+    if let known, var entry = try unchanged(walked, known.entry, ordinal: known.ordinal) {
+      if options.isFull, entry.kind == .file {
         counts.filesUnchanged += 1
-        counters.add(bytes: entry.size)
+        read(walked, link, expected: entry.content)
+      } else {
+        entry.hardLink = link
+        if entry.kind == .file {
+          counts.files += 1
+          counts.filesUnchanged += 1
+          counters.add(bytes: entry.size)
+        }
+        batch.items.append(.ready(entry))
       }
-      batch.items.append(.ready(entry))
     } else if walked.status.kind == .file {
-      counts.files += 1
-      if known == nil {
-        counts.filesNew += 1
-      } else if same == nil {
-        counts.filesChanged += 1
-      } else {
-        counts.filesUnchanged += 1
-      }
-      if case .later(let first) = link {
-        let isLast = hardLinks.isComplete(walked)
-        batch.items.append(.link(walked, LaterName(first: first, isLast: isLast)))
-      } else {
-        batch.items.append(.read(walked, link, expected: same?.content))
-        batchReads += 1
-        batchBytes += walked.status.size
-        readByteCount += walked.status.size
-      }
-    } else {
-      if let entry = describe(walked, link, fail: fail) { batch.items.append(.ready(entry)) }
+      if known == nil { counts.filesNew += 1 } else { counts.filesChanged += 1 }
+      read(walked, link, expected: nil)
+    } else if let entry = describe(walked, link, fail: fail) {
+      batch.items.append(.ready(entry))
     }
     if batchBytes >= CompareStage.maximumBatchBytes || batchReads >= CompareStage.maximumBatchReads
       || batch.items.count >= CompareStage.maximumBatchItems
     {
       try flush()
     }
+  }
+
+  /// Has a file read, unless it was met by another name: what that holds is what this one does.
+  private mutating func read(_ walked: WalkedEntry, _ link: HardLink, expected: EntryContent?) {
+    counts.files += 1
+    if case .later(let first) = link {
+      let isLast = hardLinks.isComplete(walked)
+      batch.items.append(.link(walked, LaterName(first: first, isLast: isLast)))
+      return
+    }
+    batch.items.append(.read(walked, link, expected: expected))
+    batchReads += 1
+    batchBytes += walked.status.size
+    readByteCount += walked.status.size
   }
 
   mutating func flush() throws(PipelineError) {
