@@ -15,19 +15,17 @@ final class DirectoryHandle: Sendable {
 
   /// In its parent; the root's is an absolute path.
   private let name: [UInt8]
-  private let device: UInt64
-  private let inode: UInt64
+  private let identity: DirectoryIdentity
   private let openDirectories: OpenDirectories
   private let state: Monitor<State>
 
   /// Takes over a directory that was just opened.
   init(
-    _ file: consuming OpenFile, name: [UInt8], status: FileStatus, parent: DirectoryHandle?,
-    among openDirectories: OpenDirectories
+    _ file: consuming OpenFile, name: [UInt8], identity: DirectoryIdentity,
+    parent: DirectoryHandle?, among openDirectories: OpenDirectories
   ) {
     self.name = name
-    device = status.device
-    inode = status.inode
+    self.identity = identity
     self.openDirectories = openDirectories
     state = Monitor(State(open: OpenDirectory(file), parent: parent))
     openDirectories.insert(self)
@@ -86,13 +84,24 @@ final class DirectoryHandle: Sendable {
       file = try openSourceRoot(name)
     }
     let status = try FileCalls.status(of: file.descriptor, path: shown)
-    guard status.device == device, status.inode == inode else {
+    guard DirectoryIdentity(status) == identity else {
       throw DiskError(errno: ESTALE, operation: "open", path: shown)
     }
     let opened = OpenDirectory(file)
     state.withLock { $0.open = opened }
     openDirectories.insert(self)
     return opened
+  }
+}
+
+/// Which directory one is, as long as a backup runs.
+struct DirectoryIdentity: Sendable, Equatable {
+  let device: UInt64
+  let inode: UInt64
+
+  init(_ status: FileStatus) {
+    device = status.device
+    inode = status.inode
   }
 }
 

@@ -64,6 +64,8 @@ struct DirectoryPlace: Sendable {
   var path: [UInt8] = []
   /// In its parent; the root's is an absolute path.
   var name: [UInt8]
+  /// Which directory it is, as its name was looked up; nil for the root.
+  var identity: DirectoryIdentity?
   /// What is wanted below it; nil for everything.
   var wanted: WantedPaths?
   /// The device of the source that it belongs to; nil above all sources.
@@ -176,34 +178,42 @@ final class DirectoryNode: Sendable {
     } else {
       file = try openSourceRoot(place.name)
     }
-    let descriptor = file.descriptor
-    let status = try FileCalls.status(of: descriptor, path: displayPath(place.path))
+    // One that takes another's place before it is opened is noticed when it is opened again.
+    let identity: DirectoryIdentity
+    if let known = place.identity {
+      identity = known
+    } else {
+      identity = DirectoryIdentity(
+        try FileCalls.status(of: file.descriptor, path: displayPath(place.path)))
+    }
     let handle = DirectoryHandle(
-      file, name: place.name, status: status, parent: parent, among: scope.openDirectories)
+      file, name: place.name, identity: identity, parent: parent, among: scope.openDirectories)
     return try handle.withDescriptor { (descriptor) throws(DiskError) in
-      let names = try self.names(descriptor, status)
+      let names = try self.names(descriptor, identity)
       let first = 0..<min(names.count, DirectoryNode.runCount)
       var content = DirectoryContent(
         handle: handle, names: names,
-        entries: look(handle, descriptor, names, first, device: status.device))
+        entries: look(handle, descriptor, names, first, device: identity.device))
       for start in stride(
         from: DirectoryNode.runCount, to: names.count, by: DirectoryNode.runCount)
       {
         let run = start..<min(start + DirectoryNode.runCount, names.count)
         content.rest.append(
-          DirectoryNode(self, .run(handle, names, run, device: status.device)))
+          DirectoryNode(self, .run(handle, names, run, device: identity.device)))
       }
       return content
     }
   }
 
-  private func names(_ descriptor: CInt, _ status: FileStatus) throws(DiskError) -> SourceNames {
+  private func names(
+    _ descriptor: CInt, _ identity: DirectoryIdentity
+  ) throws(DiskError) -> SourceNames {
     if let wanted = place.wanted {
       var names: [[UInt8]] = []
       wanted.forEachName { name, _ in names.append(Array(name)) }
       return .wanted(names)
     }
-    if isOutside(descriptor, status) { return .wanted([]) }
+    if isOutside(descriptor, identity.device) { return .wanted([]) }
     let listing = try DirectoryListing.read(descriptor, path: displayPath(place.path))
     if let markers = scope.rules.markersPresent(in: listing, descriptor) {
       return .wanted(markers.sorted { $0.lexicographicallyPrecedes($1) })
@@ -213,10 +223,10 @@ final class DirectoryNode: Sendable {
 
   /// Whether another file system is mounted here that is not to be walked. A source itself always
   /// is.
-  private func isOutside(_ descriptor: CInt, _ status: FileStatus) -> Bool {
+  private func isOutside(_ descriptor: CInt, _ device: UInt64) -> Bool {
     guard let source = place.sourceDevice, let parent = place.parentDevice else { return false }
-    if scope.rules.staysOnFileSystem, status.device != source { return true }
-    return status.device != parent && PseudoFileSystem.holds(descriptor)
+    if scope.rules.staysOnFileSystem, device != source { return true }
+    return device != parent && PseudoFileSystem.holds(descriptor)
   }
 
   // MARK: Looking at names
@@ -290,6 +300,7 @@ final class DirectoryNode: Sendable {
     var inner = DirectoryPlace(
       path: path(name, count), name: [UInt8](UnsafeRawBufferPointer(start: name, count: count)),
       sourceDevice: place.sourceDevice, parentDevice: device, isIncluded: !entry.isConditional)
+    inner.identity = entry.status.map { DirectoryIdentity($0) }
     switch role {
     case .inside: break
     case .source:
