@@ -34,6 +34,7 @@ if Context.environment["MUNINN_DOCS"] != nil {
 let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -51,7 +52,9 @@ let package = Package(
       path: "CSupport",
       cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")],
       linkerSettings: [.linkedLibrary("lz4")]),
-    .target(name: "MuninnFormat", dependencies: ["CMuninn", crypto], swiftSettings: strict),
+    .target(
+      name: "MuninnFormat", dependencies: ["CMuninn", crypto, cryptoExtras],
+      swiftSettings: strict),
     .target(
       name: "CMuninnSystem",
       cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")]),
@@ -106,7 +109,7 @@ let package = Package(
       name: "CMuninnTests", dependencies: ["CMuninn", "MuninnTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "MuninnFormatTests", dependencies: ["MuninnFormat", "MuninnTestSupport"],
+      name: "MuninnFormatTests", dependencies: ["MuninnFormat", "MuninnTestSupport", crypto],
       exclude: ["Golden"],
       swiftSettings: strict),
     .testTarget(

@@ -9,6 +9,7 @@ package enum ObjectKind: UInt8, Sendable, CaseIterable {
   case session = 7
   case checkpoint = 8
   case head = 9
+  case keyEpoch = 10
 }
 
 /// How an object's payload is protected.
@@ -30,7 +31,9 @@ package enum CipherSuite: UInt8, Sendable {
 /// | 16 | 16 | repository id |
 /// | 32 | 16 | object id |
 /// | 48 | 32 | salt; zeros where the suite is none |
-/// | 80 | 40 | key area; zeros here |
+/// | 80 | 4 | epoch of the master key that it is sealed under; 0 where the suite is none |
+/// | 84 | 16 | id of that key; zeros where the suite is none |
+/// | 100 | 20 | zero |
 /// | 120 | 8 | XXH3-64 of the 120 bytes before, in every version |
 package struct Envelope: Sendable, Equatable {
   package static let byteCount = 128
@@ -42,16 +45,19 @@ package struct Envelope: Sendable, Equatable {
   package let repository: Identifier
   package let object: Identifier
   package let salt: [UInt8]
+  /// The master key that it is sealed under; in a key slot, the newest of those that it holds.
+  package let key: KeyName
 
   package init(
     kind: ObjectKind, suite: CipherSuite, repository: Identifier, object: Identifier,
-    salt: [UInt8] = [UInt8](repeating: 0, count: Envelope.saltByteCount)
+    salt: [UInt8] = [UInt8](repeating: 0, count: Envelope.saltByteCount), key: KeyName = .none
   ) {
     self.kind = kind
     self.suite = suite
     self.repository = repository
     self.object = object
     self.salt = salt
+    self.key = key
   }
 
   package func encoded() -> [UInt8] {
@@ -64,7 +70,9 @@ package struct Envelope: Sendable, Equatable {
     writer.identifier(repository)
     writer.identifier(object)
     writer.raw(salt)
-    writer.raw([UInt8](repeating: 0, count: 40))
+    writer.integer(key.epoch)
+    writer.identifier(key.id)
+    writer.raw([UInt8](repeating: 0, count: 20))
     writer.integer(writer.bytes.withUnsafeBytes { checksum($0) })
     return writer.bytes
   }
@@ -105,5 +113,12 @@ package struct Envelope: Sendable, Equatable {
     repository = try reader.identifier()
     object = try reader.identifier()
     salt = try reader.array(Envelope.saltByteCount)
+    key = KeyName(epoch: try reader.integer(UInt32.self), id: try reader.identifier())
+    guard try reader.array(20).allSatisfy({ $0 == 0 }) else {
+      throw FormatError(.unsupportedVersion, "an envelope with more fields: use a newer build")
+    }
+    guard suite == .none ? key == .none : key.epoch >= 1 else {
+      throw FormatError(.invalidValue, "cipher suite \(suite) with master key \(key.epoch)")
+    }
   }
 }

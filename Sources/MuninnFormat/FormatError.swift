@@ -14,7 +14,7 @@ package struct FormatError: Error, Sendable, Equatable, CustomStringConvertible 
     case wrongIdentity
     /// A value outside its limits.
     case invalidValue
-    /// The key does not open it.
+    /// A key is needed and missing, or it is an older one.
     case wrongKey
   }
 

@@ -10,6 +10,9 @@ package enum FrameKind: UInt8, Sendable {
   case checkpoint = 8
   case head = 9
   case segmentLists = 10
+  case slotParameters = 16
+  case wrappedKeys = 17
+  case keyEpoch = 18
 }
 
 /// How a frame's payload was made smaller before it was sealed.

@@ -2,8 +2,8 @@
 ///
 /// An envelope, then one frame. Payload: minimum, average and maximum chunk size (4 each), flags
 /// (4; bit 0: shared), creation time (nanoseconds since 1970, 8), fingerprint secret (192), tag key
-/// (32). Where the repository is encrypted the frame is sealed under the master key; key slots wrap
-/// that key.
+/// (32). Where the repository is encrypted the frame is sealed under the first master key, whatever
+/// epoch it has come to; key slots wrap that key.
 package struct RepositoryHeader: Sendable, Equatable {
   package var repository: Identifier
   package var suite: CipherSuite
@@ -37,7 +37,8 @@ package struct RepositoryHeader: Sendable, Equatable {
     masterKey: MasterKey? = nil
   ) throws(FormatError) -> [UInt8] {
     let envelope = Envelope(
-      kind: .repository, suite: suite, repository: repository, object: repository, salt: salt)
+      kind: .repository, suite: suite, repository: repository, object: repository, salt: salt,
+      key: masterKey.map { KeyName(epoch: 1, id: $0.id) } ?? .none)
     var payload = ByteWriter(reserving: 256)
     payload.integer(minimumChunkSize)
     payload.integer(averageChunkSize)
@@ -92,4 +93,9 @@ package struct RepositoryHeader: Sendable, Equatable {
         "chunk sizes \(minimumChunkSize), \(averageChunkSize), \(maximumChunkSize)")
     }
   }
+}
+
+extension RepositoryHeader: CustomStringConvertible, CustomReflectable {
+  package var description: String { "header of repository \(repository)" }
+  package var customMirror: Mirror { Mirror(self, children: [:]) }
 }

@@ -27,6 +27,16 @@ package struct Seal: Sendable {
     }
   }
 
+  /// The key is found on the ring by the name in the envelope; `keys` is nil where the repository
+  /// is not encrypted.
+  package init(envelope: Envelope, keys: KeyRing?) throws(FormatError) {
+    guard envelope.suite != .none, let keys else {
+      try self.init(envelope: envelope, masterKey: nil)
+      return
+    }
+    try self.init(envelope: envelope, masterKey: try keys.master(envelope.key))
+  }
+
   /// Bytes that `frame` may need for a payload of `count` bytes.
   package func capacity(for count: Int) -> Int {
     Frame.byteCount + max(count, mn_compress_bound(count)) + overhead
@@ -55,19 +65,23 @@ package struct Seal: Sendable {
         count = packed
       }
     }
-    if encoding == .raw { body.copyMemory(from: payload) }
     if let key {
-      let plain = UnsafeRawBufferPointer(rebasing: body[..<count])
+      // From where the payload lies now: what is not compressed is not copied first.
+      let plain = encoding == .raw ? payload : UnsafeRawBufferPointer(rebasing: body[..<count])
       do {
         let box = try AES.GCM.seal(
           plain, using: key, nonce: Seal.nonce(number),
           authenticating: authenticated(kind, encoding, number, payload.count))
-        body.copyBytes(from: box.ciphertext)
-        UnsafeMutableRawBufferPointer(rebasing: body[count...]).copyBytes(from: box.tag)
+        // Not `copyBytes`: that one copies swift-crypto's results byte by byte.
+        let sealed = body.bindMemory(to: UInt8.self)
+        _ = sealed.initialize(from: box.ciphertext)
+        _ = UnsafeMutableBufferPointer(rebasing: sealed[count...]).initialize(from: box.tag)
       } catch {
         throw FormatError(.invalidValue, "AES-GCM refused a payload of \(count) bytes")
       }
       count += 16
+    } else if encoding == .raw {
+      body.copyMemory(from: payload)
     }
     let frame = Frame(
       kind: kind, encoding: encoding, number: number, storedByteCount: count,
@@ -86,13 +100,10 @@ package struct Seal: Sendable {
     let scratch = UnsafeMutableRawBufferPointer.allocate(
       byteCount: mn_compress_scratch_size(Int32(max(level, 1))), alignment: 16)
     defer { scratch.deallocate() }
-    // Not `withUnsafeBytes`: its closure would lose the typed error.
-    let source = UnsafeMutableRawBufferPointer.allocate(byteCount: payload.count, alignment: 16)
-    defer { source.deallocate() }
-    source.copyBytes(from: payload)
-    let count = try frame(
-      UnsafeRawBufferPointer(source), kind: kind, number: number, level: level, scratch: scratch,
-      into: target)
+    let count = try payload.withUnsafeBytesTyped { (source) throws(FormatError) in
+      try frame(
+        source, kind: kind, number: number, level: level, scratch: scratch, into: target)
+    }
     return [UInt8](target[..<count])
   }
 
@@ -108,10 +119,7 @@ package struct Seal: Sendable {
     }
     let output = UnsafeMutableRawBufferPointer(rebasing: target[..<frame.rawByteCount])
     if let key {
-      let opened = try decrypt(stored, frame: frame, key: key)
-      try opened.withUnsafeBytesTyped { (plain) throws(FormatError) in
-        try unpack(plain, frame: frame, into: output)
-      }
+      try decrypt(stored, frame: frame, key: key, into: output)
     } else {
       try unpack(stored, frame: frame, into: output)
     }
@@ -153,23 +161,41 @@ package struct Seal: Sendable {
   }
 
   private func decrypt(
-    _ stored: UnsafeRawBufferPointer, frame: Frame, key: SymmetricKey
-  ) throws(FormatError) -> [UInt8] {
+    _ stored: UnsafeRawBufferPointer, frame: Frame, key: SymmetricKey,
+    into output: UnsafeMutableRawBufferPointer
+  ) throws(FormatError) {
     guard stored.count >= 16 else {
       throw FormatError(.truncated, "frame \(frame.number) is shorter than its tag")
     }
     let split = stored.count - 16
-    do {
+    let opened = Result {
       let box = try AES.GCM.SealedBox(
-        nonce: Seal.nonce(frame.number), ciphertext: stored[..<split], tag: stored[split...])
-      return [UInt8](
-        try AES.GCM.open(
-          box, using: key,
-          authenticating: authenticated(
-            frame.kind, frame.encoding, frame.number, frame.rawByteCount)))
-    } catch {
+        nonce: Seal.nonce(frame.number),
+        ciphertext: UnsafeRawBufferPointer(rebasing: stored[..<split]),
+        tag: UnsafeRawBufferPointer(rebasing: stored[split...]))
+      return try AES.GCM.open(
+        box, using: key,
+        authenticating: authenticated(
+          frame.kind, frame.encoding, frame.number, frame.rawByteCount))
+    }
+    guard case .success(var plain) = opened else {
       throw FormatError(
-        .wrongKey, "frame \(frame.number) cannot be decrypted: the wrong key, or tampered with")
+        .checksumMismatch,
+        "frame \(frame.number) cannot be decrypted: it was tampered with, or sealed under another "
+          + "key")
+    }
+    if frame.encoding == .raw {
+      guard split == frame.rawByteCount else {
+        throw FormatError(.invalidValue, "frame \(frame.number) has two sizes")
+      }
+      _ = output.bindMemory(to: UInt8.self).initialize(from: plain)
+      // The secrets of the repository's header.
+      if frame.kind == .repository { zero(inPlace: &plain) }
+      return
+    }
+    let packed = [UInt8](plain)
+    try packed.withUnsafeBytesTyped { (plain) throws(FormatError) in
+      try unpack(plain, frame: frame, into: output)
     }
   }
 
@@ -193,29 +219,6 @@ package struct Seal: Sendable {
     writer.integer(number)
     writer.integer(UInt32(rawByteCount))
     return writer.bytes
-  }
-}
-
-/// The key that all of a repository's subkeys derive from: 32 random bytes.
-package struct MasterKey: Sendable {
-  private let key: SymmetricKey
-
-  package init(bytes: [UInt8]) throws(FormatError) {
-    guard bytes.count == 32 else {
-      throw FormatError(.wrongKey, "a master key of \(bytes.count) bytes")
-    }
-    key = SymmetricKey(data: bytes)
-  }
-
-  /// HKDF-SHA-256 (RFC 5869) with the object's salt; the info names repository, kind and object.
-  func subkey(for envelope: Envelope) -> SymmetricKey {
-    var info = ByteWriter(reserving: 48)
-    info.raw([UInt8]("muninn object".utf8))
-    info.identifier(envelope.repository)
-    info.identifier(envelope.object)
-    info.byte(envelope.kind.rawValue)
-    return HKDF<SHA256>.deriveKey(
-      inputKeyMaterial: key, salt: envelope.salt, info: info.bytes, outputByteCount: 32)
   }
 }
 

@@ -10,6 +10,8 @@ package enum ObjectName {
   package static let checkpointPrefix = "checkpoints/"
   /// Where the newest checkpoint is: a hint.
   package static let head = "head"
+  package static let keyPrefix = "keys/"
+  package static let epochPrefix = "epochs/"
 
   package static func record(_ number: UInt64) -> String { journalPrefix + hexadecimal(number) }
 
@@ -24,6 +26,22 @@ package enum ObjectName {
   package static func checkpoint(_ id: Identifier) -> String { checkpointPrefix + id.description }
 
   package static func session(_ id: Identifier) -> String { sessionPrefix + id.description }
+
+  package static func key(_ id: Identifier) -> String { keyPrefix + id.description }
+
+  /// The marker of a repository's master key of that number.
+  package static func epoch(_ number: UInt32) -> String {
+    epochPrefix + hexadecimal(UInt64(number))
+  }
+
+  /// The number that a marker's name says; nil for any other name.
+  package static func epochNumber(_ name: String) -> UInt32? {
+    guard name.hasPrefix(epochPrefix) else { return nil }
+    guard let number = UInt32(name.dropFirst(epochPrefix.count), radix: 16), number >= 2,
+      number <= KeyRing.maximumEpoch
+    else { return nil }
+    return epoch(number) == name ? number : nil
+  }
 
   /// The number that a record's name says; nil for any other name.
   package static func recordNumber(_ name: String) -> UInt64? {

@@ -9,49 +9,78 @@ package final class Store: Sendable {
   package let storage: any Storage
   package let header: RepositoryHeader
   package let identifying: Identifying
-  let masterKey: MasterKey?
+  private let keyRing: Mutex<KeyRing?>
   let containers = ContainerCache()
   private let readIndex = Monitor<ChunkIndex?>(nil)
 
-  init(storage: any Storage, header: RepositoryHeader, masterKey: MasterKey?)
-    throws(StoreError)
-  {
+  init(storage: any Storage, header: RepositoryHeader, keys: KeyRing?) throws(StoreError) {
     self.storage = storage
     self.header = header
-    self.masterKey = masterKey
+    keyRing = Mutex(keys)
     identifying = try decoding(ObjectName.repository) { () throws(FormatError) in
       try Identifying(secret: header.fingerprintSecret, tagKey: header.tagKey)
     }
   }
 
-  /// Makes a repository in an empty storage.
+  /// The master keys; nil where the repository is not encrypted. A new object is sealed under the
+  /// newest.
+  var keys: KeyRing? { keyRing.withLock { $0 } }
+
+  /// From a rotation on, of this store or of nobody else's.
+  func use(_ keys: KeyRing) { keyRing.withLock { $0 = keys } }
+
+  /// Makes a repository in an empty storage; with a key, an encrypted one.
   ///
   /// One put-if-absent of the header is the whole act: before it there is no repository, after it
-  /// there is one.
+  /// there is one. Its key slot lies there before it, so that it can always be opened.
   package static func create(
-    in storage: any Storage, averageChunkSize: UInt32?, isShared: Bool
+    in storage: any Storage, averageChunkSize: UInt32?, isShared: Bool, key: NewKey? = nil
   ) throws(StoreError) -> Store {
     let sizes = try ChunkSizes(average: averageChunkSize)
     let header = RepositoryHeader(
-      repository: randomIdentifier(), suite: .none, minimumChunkSize: sizes.minimum,
-      averageChunkSize: sizes.average, maximumChunkSize: sizes.maximum, isShared: isShared,
+      repository: randomIdentifier(), suite: key == nil ? .none : .aes256gcm,
+      minimumChunkSize: sizes.minimum, averageChunkSize: sizes.average,
+      maximumChunkSize: sizes.maximum, isShared: isShared,
       createdNanoseconds: Machine.nowNanoseconds(),
       fingerprintSecret: Machine.randomBytes(192), tagKey: Machine.randomBytes(32))
+    let master = key.map { _ in MasterKey.random() }
+    let keys = master.map { KeyRing(first: $0) }
+    let salt = key == nil ? [UInt8](repeating: 0, count: 32) : Machine.randomBytes(32)
     let bytes = try decoding(ObjectName.repository) { () throws(FormatError) in
-      try header.encoded()
+      try header.encoded(salt: salt, masterKey: master)
+    }
+    var slot: KeySlot?
+    if let key, let keys {
+      let made = try makeSlot(key, over: keys, repository: header.repository)
+      try putSlot(made, in: storage)
+      slot = made
     }
     let isNew = try onDisk(ObjectName.repository) { () throws(DiskError) in
       try storage.putIfAbsent(ObjectName.repository, bytes)
     }
     guard isNew else {
+      if let slot { try? storage.delete(ObjectName.key(slot.id)) }
       throw StoreError(
         .alreadyExists, "\(storage.location) holds a repository already: use it as it is")
     }
-    return try Store(storage: storage, header: header, masterKey: nil)
+    removeStrayKeys(in: storage, but: slot)
+    return try Store(storage: storage, header: header, keys: keys)
   }
 
-  /// Opens the repository in a storage. Throws `notARepository` where there is none.
-  package static func open(in storage: any Storage) throws(StoreError) -> Store {
+  /// Slots of attempts that never came to a repository. Only now that this one has won the place
+  /// is it certain that they are nobody's.
+  private static func removeStrayKeys(in storage: any Storage, but slot: KeySlot?) {
+    let own = slot.map { ObjectName.key($0.id) }
+    for object in (try? storage.list(ObjectName.keyPrefix)) ?? [] where object.name != own {
+      try? storage.delete(object.name)
+    }
+  }
+
+  /// Opens the repository in a storage. Throws `notARepository` where there is none, and `wrongKey`
+  /// where it is encrypted and this is not its key, or is not and a key was given.
+  package static func open(
+    in storage: any Storage, key: KeyMaterial? = nil
+  ) throws(StoreError) -> Store {
     let bytes: [UInt8]
     do throws(DiskError) {
       bytes = try storage.read(ObjectName.repository, maximumByteCount: 1 << 16)
@@ -60,9 +89,11 @@ package final class Store: Sendable {
       throw StoreError(
         .notARepository, "\(storage.location) is not a repository: make one with init first")
     }
-    let header: RepositoryHeader
+    let envelope: Envelope
     do throws(FormatError) {
-      header = try RepositoryHeader(decoding: bytes)
+      envelope = try bytes.withUnsafeBytesTyped { (raw) throws(FormatError) in
+        try Envelope(decoding: raw)
+      }
     } catch {
       guard error.code == .wrongKind else {
         throw StoreError(error, object: ObjectName.repository)
@@ -71,7 +102,13 @@ package final class Store: Sendable {
         .notARepository,
         "\(storage.location) is not a repository: its file 'repository' is something else")
     }
-    return try Store(storage: storage, header: header, masterKey: nil)
+    let keys = try unlock(envelope, in: storage, with: key)
+    let header = try decoding(ObjectName.repository) { () throws(FormatError) in
+      try RepositoryHeader(
+        decoding: bytes,
+        masterKey: try keys.map { (keys) throws(FormatError) in try keys.master(envelope.key) })
+    }
+    return try Store(storage: storage, header: header, keys: keys)
   }
 
   /// The index over what is committed, for readers; made when it is first needed.
@@ -89,7 +126,8 @@ package final class Store: Sendable {
       ? [UInt8](repeating: 0, count: Envelope.saltByteCount)
       : Machine.randomBytes(Envelope.saltByteCount)
     return Envelope(
-      kind: kind, suite: header.suite, repository: header.repository, object: object, salt: salt)
+      kind: kind, suite: header.suite, repository: header.repository, object: object, salt: salt,
+      key: keys?.newest ?? .none)
   }
 }
 

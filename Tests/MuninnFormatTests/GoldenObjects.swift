@@ -33,7 +33,7 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
     record("record-repacked", Sample.repackedOperation),
     record("record-bridged", Sample.bridgedOperation),
     wholeRecord,
-    header(.none), header(.aes256gcm), identities,
+    header(.none), header(.aes256gcm), passphraseSlot, keyFileSlot, identities,
   ]
 
   private static let envelope = GoldenObject(
@@ -222,6 +222,30 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
           masterKey: suite == .none ? nil : try MasterKey(bytes: Sample.masterKey))
           == Sample.header(suite)
       })
+  }
+
+  private static func slot(
+    _ name: String, _ material: @escaping @Sendable () -> KeyMaterial
+  ) -> GoldenObject {
+    GoldenObject(
+      name: name, protection: .checked,
+      encode: { try Sample.slot(material()).encoded() },
+      holdsSample: { (bytes) throws(FormatError) in
+        let slot = try withRaw(bytes) { (raw) throws(FormatError) in
+          try KeySlot(decoding: raw)
+        }
+        let sample = try Sample.slot(material())
+        guard slot == sample, let keys = try slot.unwrap(with: material()) else { return false }
+        return keys.newest == sample.key
+      })
+  }
+
+  private static let passphraseSlot = slot("key-slot-passphrase") {
+    .passphrase(Sample.secret(Sample.passphrase))
+  }
+  private static let keyFileSlot = slot("key-slot-file") {
+    var bytes = Sample.keyFile
+    return .keyFile(Secret(taking: &bytes))
   }
 
   /// Fingerprint, tag and checksum of fixed inputs under fixed secrets: they can never change.

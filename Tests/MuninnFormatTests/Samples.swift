@@ -7,6 +7,32 @@ enum Sample {
   static let salt = [UInt8](0..<32)
   static let masterKey = [UInt8](32..<64)
 
+  static let passphrase = "correct horse battery staple"
+  static let keyFile = [UInt8](100..<164)
+  /// For tests alone: a few microseconds.
+  static let cheap = ScryptCost(roundsLog2: 4, blockSize: 2, parallelism: 1)
+
+  static func secret(_ text: String) -> Secret {
+    var bytes = Array(text.utf8)
+    return Secret(taking: &bytes)
+  }
+
+  /// Master keys 1 to `count`.
+  static func keys(_ count: Int = 2) throws(FormatError) -> KeyRing {
+    var keys = KeyRing(first: try MasterKey(bytes: masterKey))
+    for number in 1..<max(1, count) {
+      keys = try keys.adding(
+        try MasterKey(bytes: [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 32)))
+    }
+    return keys
+  }
+
+  static func slot(_ material: KeyMaterial, epochs: Int = 2) throws(FormatError) -> KeySlot {
+    try KeySlot(
+      wrapping: try keys(epochs), with: material, cost: cheap, repository: repository, id: object,
+      salt: salt, label: Array("laptop".utf8), createdNanoseconds: 1_700_000_000_000_000_004)
+  }
+
   static func identifier(_ number: UInt64) -> Identifier {
     Identifier(high: 0xA000_0000_0000_0000 | number, low: number << 8)
   }
@@ -28,7 +54,8 @@ enum Sample {
   {
     Envelope(
       kind: kind, suite: suite, repository: repository, object: object,
-      salt: suite == .none ? [UInt8](repeating: 0, count: Envelope.saltByteCount) : salt)
+      salt: suite == .none ? [UInt8](repeating: 0, count: Envelope.saltByteCount) : salt,
+      key: suite == .none ? .none : KeyName(epoch: 7, id: identifier(50)))
   }
 
   static func seal(_ suite: CipherSuite = .none) throws(FormatError) -> Seal {

@@ -58,7 +58,7 @@ import Testing
       key[bit / 8] ^= 1 << (bit % 8)
       #expect(throws: FormatError.self) { try open(frame, try seal(key: key)) }
       do throws(FormatError) { _ = try open(frame, try seal(key: key)) } catch {
-        #expect(error.code == .wrongKey)
+        #expect(error.code == .checksumMismatch)
       }
     }
     #expect(throws: FormatError.self, "no key") { try seal(key: nil) }
@@ -94,7 +94,7 @@ import Testing
         _ = try open(forged, try seal(), kind: kind, number: number)
         Issue.record("a forged frame was opened")
       } catch {
-        #expect(error.code == .wrongKey)
+        #expect(error.code == .checksumMismatch)
       }
     }
   }

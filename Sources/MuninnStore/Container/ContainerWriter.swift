@@ -70,7 +70,7 @@ package final class ContainerWriter {
       kind: isManifest ? .manifestContainer : .dataContainer, object: id)
     let name = ObjectName.container(id)
     let seal = try decoding(name) { () throws(FormatError) in
-      try Seal(envelope: envelope, masterKey: session.store.masterKey)
+      try Seal(envelope: envelope, keys: session.store.keys)
     }
     open = OpenObject(id: id, envelope: envelope, seal: seal)
     return ChunkLocation(container: id, slot: 0)

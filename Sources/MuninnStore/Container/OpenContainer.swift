@@ -71,7 +71,7 @@ extension Store {
     }
     if wanted > tailCount { tail = try read(name, at: footer.directoryOffset, count: wanted) }
     let seal = try decoding(name) { () throws(FormatError) in
-      try Seal(envelope: envelope, masterKey: masterKey)
+      try Seal(envelope: envelope, keys: keys)
     }
     let directory = try decoding("\(name), directory") { () throws(FormatError) in
       try tail.withUnsafeBytesTyped { (bytes) throws(FormatError) in

@@ -35,7 +35,7 @@ final class Segment: Sendable {
       guard envelope.kind == .segment else {
         throw FormatError(.wrongKind, "an object of kind \(envelope.kind)")
       }
-      return try Seal(envelope: envelope, masterKey: store.masterKey)
+      return try Seal(envelope: envelope, keys: store.keys)
     }
     let reader = SegmentReader(store: store, name: name, byteCount: size, seal: seal)
     let tables = try reader.tables(entryCount: record.entryCount)

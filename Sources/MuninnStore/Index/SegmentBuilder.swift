@@ -34,7 +34,7 @@ final class SegmentBuilder {
     self.name = name
     let envelope = store.newEnvelope(kind: .segment, object: id)
     let seal = try decoding(name) { () throws(FormatError) in
-      try Seal(envelope: envelope, masterKey: store.masterKey)
+      try Seal(envelope: envelope, keys: store.keys)
     }
     self.seal = seal
     frame = Buffer(capacity: seal.capacity(for: page.capacity))

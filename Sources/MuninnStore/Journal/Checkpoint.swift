@@ -86,7 +86,7 @@ extension Store {
   private func payload(
     of object: UnsafeRawBufferPointer, _ envelope: Envelope
   ) throws(FormatError) -> [UInt8] {
-    let seal = try Seal(envelope: envelope, masterKey: masterKey)
+    let seal = try Seal(envelope: envelope, keys: keys)
     var payload: [UInt8] = []
     var offset = Envelope.byteCount
     var number: UInt32 = 0
@@ -143,7 +143,7 @@ extension Store {
       guard payload.count <= FormatLimit.checkpointByteCount else {
         throw FormatError(.invalidValue, "a checkpoint of \(payload.count) bytes")
       }
-      let seal = try Seal(envelope: envelope, masterKey: masterKey)
+      let seal = try Seal(envelope: envelope, keys: keys)
       var bytes = envelope.encoded()
       var number: UInt32 = 0
       for start in stride(from: 0, to: payload.count, by: Checkpoint.frameByteCount) {
@@ -159,7 +159,7 @@ extension Store {
     let envelope = newEnvelope(kind: .head, object: .zero)
     return try decoding(ObjectName.head) { () throws(FormatError) in
       envelope.encoded()
-        + (try Seal(envelope: envelope, masterKey: masterKey).frame(
+        + (try Seal(envelope: envelope, keys: keys).frame(
           hint.encodedPayload(), kind: .head, number: 0, level: 0))
     }
   }
@@ -167,7 +167,7 @@ extension Store {
   private func headHint() -> UInt64? {
     guard let bytes = try? storage.read(ObjectName.head, maximumByteCount: 4096),
       let envelope = try? envelope(of: bytes, name: ObjectName.head, object: .zero),
-      envelope.kind == .head, let seal = try? Seal(envelope: envelope, masterKey: masterKey)
+      envelope.kind == .head, let seal = try? Seal(envelope: envelope, keys: keys)
     else { return nil }
     let hint = try? bytes.withUnsafeBytesTyped { (raw) throws(FormatError) in
       let frame = UnsafeRawBufferPointer(rebasing: raw[Envelope.byteCount...])

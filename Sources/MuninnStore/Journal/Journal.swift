@@ -71,6 +71,7 @@ extension Store {
             "does not follow record \(number - 1): one of the two was altered or exchanged",
             object: ObjectName.record(number))
         }
+        try expectNoRetiredKey(bytes, number: number, after: &state)
         let problem = inspect(record, state)
         state.applyUnsettled(record, hash: hash, byteCount: bytes.count)
         if let problem { state.problems.append(problem) }
@@ -100,7 +101,7 @@ extension Store {
       guard envelope.kind == .record else {
         throw FormatError(.wrongKind, "an object of kind \(envelope.kind)")
       }
-      let seal = try Seal(envelope: envelope, masterKey: masterKey)
+      let seal = try Seal(envelope: envelope, keys: keys)
       let payload = try bytes.withUnsafeBytesTyped { (raw) throws(FormatError) in
         try seal.open(
           UnsafeRawBufferPointer(rebasing: raw[Envelope.byteCount...]), kind: .record, number: 0,
@@ -196,7 +197,7 @@ extension Store {
       guard payload.count < FormatLimit.recordByteCount - 4096 else {
         throw FormatError(.invalidValue, "a journal record of \(payload.count) bytes")
       }
-      let seal = try Seal(envelope: envelope, masterKey: masterKey)
+      let seal = try Seal(envelope: envelope, keys: keys)
       return envelope.encoded() + (try seal.frame(payload, kind: .record, number: 0))
     }
   }

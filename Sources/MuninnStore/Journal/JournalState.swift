@@ -51,6 +51,9 @@ package struct JournalState: Sendable {
   static let keptCheckpointCount = 2
   private static let rememberedCheckpointCount = 5
 
+  /// The newest master key that a record was sealed under; 0 where nothing is encrypted.
+  var keyEpoch: UInt32 = 0
+
   package init() {}
 
   package mutating func apply(_ record: JournalRecord, hash: [UInt8], byteCount: Int) {
