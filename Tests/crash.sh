@@ -34,7 +34,7 @@ back_up() {
   duration=$(($(now_ms) - start))
 }
 
-"$muninn" init "$repository" >/dev/null
+"$muninn" init --no-encryption "$repository" >/dev/null
 add_fresh_content 0
 back_up 'the first backup'
 keep_reference 0

@@ -36,7 +36,7 @@ on_a_disk() {
   local name=$1 repository=$disk/repository first code
   # What is taken away to make room at the end.
   fallocate -l $((size * 5 / 2))M "$disk/ballast"
-  "$muninn" init "$repository" >/dev/null
+  "$muninn" init --no-encryption "$repository" >/dev/null
   "$muninn" backup "$repository" "$scratch/first" >/dev/null
   first=$(newest_snapshot "$repository")
 

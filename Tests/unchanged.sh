@@ -10,7 +10,7 @@ esac
 tree=$scratch/tree repository=$scratch/repository
 # A file whose change time is this very moment cannot be told from one that is being written.
 sleep 1.1
-"$muninn" init "$repository" >/dev/null
+"$muninn" init --no-encryption "$repository" >/dev/null
 "$muninn" backup "$repository" "$tree" >/dev/null
 
 # opened_files COMMAND...: leaves in $scratch/opened each file of the tree that it opened, and counts the directories that

@@ -10,7 +10,8 @@ extension MuninnError {
       case .alreadyExists: .alreadyExists
       case .notFound: .notFound
       case .unsupportedFormat: .unsupportedFormat
-      case .damaged, .rolledBack: .damaged
+      case .damaged: .damaged
+      case .rolledBack: .rolledBack
       case .wrongKey: .wrongKey
       case .noSpace: .noSpace
       case .accessDenied: .accessDenied

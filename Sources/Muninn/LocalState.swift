@@ -31,19 +31,24 @@ struct LocalState: Sendable {
 
   /// Compares the journal with what was seen before, and remembers the newer. A machine without
   /// writable state remembers nothing and goes on.
-  func notice(_ journal: JournalState, of store: Store) throws(StoreError) {
+  ///
+  /// Throws `rolledBack` where the journal is not a continuation of what was seen. Where rollbacks
+  /// are accepted it is remembered in place of that.
+  func notice(
+    _ journal: JournalState, of store: Store, acceptsRollback: Bool = false
+  ) throws(StoreError) {
     let repository = store.header.repository
     guard journal.problems.isEmpty else { return }
     guard let storage = try? LocalStorage(path: directory, create: true) else { return }
     let name = "repositories/\(repository)"
-    if let bytes = try? storage.read(name, maximumByteCount: 4096) {
+    if !acceptsRollback, let bytes = try? storage.read(name, maximumByteCount: 4096) {
       let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
       if let first = words.first, let seen = UInt64(first), seen > journal.head {
         throw StoreError(
           .rolledBack,
           "the repository ends with record \(journal.head), and this machine has seen record "
             + "\(seen) of it: an older state was put back, or records were lost. If that is meant, "
-            + "remove \(directory)/\(name)")
+            + "accept it with --accept-rollback")
       }
       if words.count == 2, let seen = UInt64(words[0]), seen > 0 {
         // Also below the head: an older state that others went on from has another record there.
@@ -52,7 +57,7 @@ struct LocalState: Sendable {
           throw StoreError(
             .rolledBack,
             "record \(seen) is not the one that this machine has seen: the repository was "
-              + "exchanged or altered. If that is meant, remove \(directory)/\(name)")
+              + "exchanged or altered. If that is meant, accept it with --accept-rollback")
         }
         if seen == journal.head { return }
       }

@@ -15,7 +15,9 @@ public struct MuninnError: Error, Sendable, CustomStringConvertible {
     case unsupportedFormat
     /// Bytes of the repository that are not what was written.
     case damaged
-    /// No key, or the wrong one.
+    /// The repository is older than what this machine has seen of it, or another in its place.
+    case rolledBack
+    /// No key, the wrong one, or one where none is needed.
     case wrongKey
     /// The operating system refused access.
     case accessDenied

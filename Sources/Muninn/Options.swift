@@ -5,6 +5,9 @@ public struct CreateOptions: Sendable {
   public var averageChunkSize: UInt32?
   /// Whether several file systems of a server may use the repository.
   public var isShared: Bool = false
+  /// What opens the repository; nil leaves everything in it readable for whoever can read its
+  /// directory.
+  public var key: RepositoryKey?
 
   public init() {}
 }
@@ -16,6 +19,11 @@ public struct OpenOptions: Sendable {
   /// Whether a local repository is written past the page cache (O_DIRECT) where its file system
   /// allows that; nil takes what was measured to be faster.
   public var writesDirectly: Bool?
+  /// What opens an encrypted repository; nil for one that is not.
+  public var key: RepositoryKey?
+  /// Takes a repository as it is although this machine has seen a newer state of it, and remembers
+  /// the older one from then on: for after an older state was put back on purpose.
+  public var acceptsRollback: Bool = false
 
   public init(stateDirectory: String? = nil, writesDirectly: Bool? = nil) {
     self.stateDirectory = stateDirectory

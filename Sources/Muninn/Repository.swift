@@ -30,8 +30,8 @@ public final class Repository: Sendable {
 
   /// Makes a repository at `location`, a directory that is absent or empty.
   ///
-  /// Throws `alreadyExists` where something is there already, `invalidInput` for chunk sizes that
-  /// cannot be used.
+  /// With a key in the options it is encrypted. Throws `alreadyExists` where something is there
+  /// already, `invalidInput` for chunk sizes that cannot be used.
   public static func create(
     at location: String, options: CreateOptions = CreateOptions(),
     open: OpenOptions = OpenOptions()
@@ -41,7 +41,8 @@ public final class Repository: Sendable {
         try refuseForeignDirectory(location)
         let storage = try localStorage(location, create: true, open)
         let store = try Store.create(
-          in: storage, averageChunkSize: options.averageChunkSize, isShared: options.isShared)
+          in: storage, averageChunkSize: options.averageChunkSize, isShared: options.isShared,
+          key: options.key.map { NewKey($0, label: "") })
         return Repository(
           location: storage.location, store: store,
           state: LocalState(directory: open.stateDirectory))
@@ -52,7 +53,8 @@ public final class Repository: Sendable {
   /// Opens the repository at `location`.
   ///
   /// Throws `notARepository` where there is none, `unsupportedFormat` where a newer build made it,
-  /// and `damaged` where it is older than what this machine has seen of it.
+  /// `wrongKey` where the key is missing or wrong or there is nothing to open with it, and
+  /// `rolledBack` where it is older than what this machine has seen of it.
   public static func open(
     at location: String, options: OpenOptions = OpenOptions()
   ) async throws(MuninnError) -> Repository {
@@ -65,10 +67,10 @@ public final class Repository: Sendable {
           throw StoreError(
             .notARepository, "\(location) is not there: make a repository with init first")
         }
-        let store = try Store.open(in: storage)
+        let store = try Store.open(in: storage, key: options.key?.material)
         let state = LocalState(directory: options.stateDirectory)
         let journal = try store.loadJournal()
-        try state.notice(journal, of: store)
+        try state.notice(journal, of: store, acceptsRollback: options.acceptsRollback)
         return Repository(
           location: storage.location, store: store, state: state,
           damage: journal.problems.map {
@@ -101,7 +103,9 @@ public final class Repository: Sendable {
         at: AT_FDCWD, location, flags: O_RDONLY | O_DIRECTORY, path: location)
       return try DirectoryListing.read(directory.descriptor, path: location)
     }
-    guard listing.count == 0 else {
+    // An attempt that was interrupted may have left its key slot, or a file that is none yet.
+    let own = Set(["keys", "tmp"].map { Array($0.utf8) })
+    guard (0..<listing.count).allSatisfy({ own.contains(listing.name($0)) }) else {
       throw StoreError(
         .alreadyExists, "\(location) is not empty: name a directory that is absent or empty")
     }

@@ -46,7 +46,7 @@ extension Refusal {
   private static func status(of code: MuninnError.Code) -> Status {
     switch code {
     case .invalidInput: .badRequest
-    case .notARepository, .unsupportedFormat, .damaged: .unprocessableContent
+    case .notARepository, .unsupportedFormat, .damaged, .rolledBack: .unprocessableContent
     case .notFound: .notFound
     case .alreadyExists, .busy: .conflict
     case .wrongKey, .accessDenied: .forbidden

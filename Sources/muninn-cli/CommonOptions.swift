@@ -1,20 +1,48 @@
 import ArgumentParser
 import Muninn
 
-/// The repository argument of every command.
-struct RepositoryArgument: ParsableArguments {
+/// Where a repository is, or is to be.
+struct RepositoryLocation: ParsableArguments {
   @Argument(help: "The repository's directory.")
   var repository: String
 
   var location: String { Paths.absolute(repository) }
+}
+
+/// The repository of every command that opens one.
+struct RepositoryArgument: ParsableArguments {
+  @OptionGroup var place: RepositoryLocation
+  @OptionGroup var key: KeyOptions
+  @Flag(
+    help: "Take the repository as it is, although this machine has seen a newer state of it.")
+  var acceptRollback = false
+
+  var location: String { place.location }
 
   /// Opens it, and says on standard error what of its journal cannot be read.
-  func open() async throws -> Repository {
-    let repository = try await Repository.open(at: location)
+  func open() async throws -> Repository { try await openWithKey().repository }
+
+  /// The same, with the key that opened it; nil where it is not encrypted.
+  func openWithKey() async throws -> (repository: Repository, key: RepositoryKey?) {
+    var options = OpenOptions()
+    options.key = try key.given()
+    options.acceptsRollback = acceptRollback
+    let repository: Repository
+    do throws(MuninnError) {
+      repository = try await Repository.open(at: location, options: options)
+    } catch {
+      // Only whether there is a key of it can be wrong where none was given.
+      guard error.code == .wrongKey, options.key == nil else { throw error }
+      guard PassphrasePrompt.isPossible else {
+        throw MuninnError(.wrongKey, "\(error.message); \(KeyOptions.waysOut)")
+      }
+      options.key = try PassphrasePrompt.existing(location)
+      repository = try await Repository.open(at: location, options: options)
+    }
     for problem in repository.damage {
       Terminal.complain("\(Terminal.safe(problem.path)): \(Terminal.safe(problem.message))")
     }
-    return repository
+    return (repository, options.key)
   }
 }
 

@@ -13,7 +13,7 @@ enum ExitStatus: Int32, Error {
   init(_ error: MuninnError) {
     switch error.code {
     case .notARepository, .notFound: self = .notFound
-    case .damaged: self = .damaged
+    case .damaged, .rolledBack: self = .damaged
     case .wrongKey: self = .wrongKey
     case .partial: self = .partial
     case .cancelled: self = .interrupted
@@ -29,7 +29,7 @@ enum ExitStatus: Int32, Error {
       1    failed; the message says why
       3    done, but some paths could not be read or written; they are listed
       4    not a repository, or no such snapshot or path
-      5    the repository is damaged; what is damaged is listed
+      5    the repository is damaged, which is listed, or older than this machine has seen it
       6    the key is missing or wrong
       64   the command line is wrong
       130  stopped by Ctrl-C or SIGTERM; nothing is left half-done

@@ -4,9 +4,20 @@ import Muninn
 struct InitCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "init", abstract: "Make a repository in a new or empty directory.",
-    discussion: ExitStatus.discussion)
+    discussion: """
+      It is encrypted under the passphrase in MUNINN_PASSPHRASE, a passphrase file or a key file, or \
+      under a passphrase that the terminal is asked for. Whoever loses all of a repository's \
+      passphrases and key files has lost what is in it.
 
-  @OptionGroup var target: RepositoryArgument
+      \(ExitStatus.discussion)
+      """)
+
+  @OptionGroup var target: RepositoryLocation
+  @OptionGroup var key: KeyOptions
+  @Flag(
+    name: .customLong("no-encryption"),
+    help: "Leave everything readable for whoever can read the directory.")
+  var isPlain = false
   @Flag(
     inversion: .prefixedNo,
     help: "Whether several file systems of a server may use it.")
@@ -19,22 +30,44 @@ struct InitCommand: AsyncParsableCommand {
     let repository: String
     let location: String
     let isShared: Bool
+    let isEncrypted: Bool
+  }
+
+  func validate() throws {
+    if isPlain, key.passphraseFile != nil || key.keyFile != nil {
+      throw ValidationError("--no-encryption takes no passphrase and no key file")
+    }
   }
 
   func run() async throws {
-    var options = CreateOptions()
-    options.averageChunkSize = averageChunkSize?.bytes
-    options.isShared = shared
-    let location = target.location
-    let repository = try await Interruption.cancelling { [options] in
-      try await Repository.create(at: location, options: options)
+    let repository = try await Interruption.cancelling { [self] in
+      var options = CreateOptions()
+      options.averageChunkSize = averageChunkSize?.bytes
+      options.isShared = shared
+      options.key = try newKey()
+      return try await Repository.create(at: target.location, options: options)
     }
     if report.isJSON {
       try JSONOutput.print(
         Report(
-          repository: repository.id, location: repository.location, isShared: repository.isShared))
+          repository: repository.id, location: repository.location, isShared: repository.isShared,
+          isEncrypted: repository.isEncrypted))
     } else {
-      Terminal.print("made repository \(repository.id) in \(Terminal.safe(repository.location))")
+      let kind = repository.isEncrypted ? "encrypted repository" : "repository without encryption"
+      Terminal.print("made \(kind) \(repository.id) in \(Terminal.safe(repository.location))")
     }
+  }
+
+  /// Nil for a repository without encryption.
+  private func newKey() throws -> RepositoryKey? {
+    if isPlain { return nil }
+    if let given = try key.given() { return given }
+    guard PassphrasePrompt.isPossible else {
+      throw MuninnError(
+        .wrongKey,
+        "a repository needs a passphrase: \(KeyOptions.waysOut); --no-encryption makes one that "
+          + "anybody can read")
+    }
+    return try PassphrasePrompt.new("for \(Terminal.safe(target.location))")
   }
 }

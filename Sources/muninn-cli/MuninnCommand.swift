@@ -13,7 +13,8 @@ struct MuninnCommand: AsyncParsableCommand {
     version: muninnVersion,
     subcommands: [
       InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
-      RestoreCommand.self, CheckCommand.self, StatsCommand.self, ServeCommand.self,
+      RestoreCommand.self, CheckCommand.self, StatsCommand.self, KeyCommand.self,
+      ServeCommand.self,
     ])
 
   static func main() async {

@@ -35,7 +35,7 @@ import Testing
   @Test func aTreeComesBackAsItWas() throws {
     let tree = try muninn.makeTree()
     let repository = muninn.file("repository")
-    try muninn.run(["init", repository])
+    try muninn.run(["init", repository, "--no-encryption"])
     let first = try muninn.run(["backup", repository, tree, "--tag", "one", "--tag", "two"])
     // No progress where standard error is no terminal.
     #expect(first.errors.isEmpty)
@@ -61,7 +61,8 @@ import Testing
   @Test func everyReportIsOneJSONObject() throws {
     let tree = try muninn.makeTree()
     let repository = muninn.file("repository")
-    #expect(try muninn.json(["init", repository, "--no-shared"])["isShared"] as? Bool == false)
+    let made = try muninn.json(["init", repository, "--no-shared", "--no-encryption"])
+    #expect(made["isShared"] as? Bool == false)
     let backup = try muninn.json(["backup", repository, tree])
     let snapshot = try #require(backup["snapshot"] as? [String: Any])
     let id = try #require(snapshot["id"] as? String)
@@ -82,7 +83,7 @@ import Testing
   @Test func listingsHaveOneLineAnEntry() throws {
     let tree = try muninn.makeTree()
     let repository = muninn.file("repository")
-    try muninn.run(["init", repository])
+    try muninn.run(["init", repository, "--no-encryption"])
     try muninn.run(["backup", repository, tree])
     let all = try muninn.run(["ls", repository, "latest"]).output
     #expect(all.contains("new\\u{A}line"))
@@ -95,7 +96,7 @@ import Testing
   @Test func relativePathsAreBelowTheWorkingDirectory() throws {
     let tree = try muninn.makeTree()
     let script = """
-      cd "$1" && "$0" init ../r >/dev/null && "$0" backup ../r . >/dev/null \
+      cd "$1" && "$0" init --no-encryption ../r >/dev/null && "$0" backup ../r . >/dev/null \
       && cd b && "$0" restore ./../../r latest --target ../../t --path b >/dev/null
       """
     let result = try runProgram(
@@ -108,7 +109,7 @@ import Testing
   @Test func namesThatAreNotUTF8AreArgumentsToo() throws {
     let script = #"""
       cd "$1"; odd=$'od\xffd \\ \xf0name'; mkdir "$odd"; echo x >"$odd/"$'f\xfe'
-      "$0" init r >/dev/null && "$0" backup r "$odd" >/dev/null &&
+      "$0" init --no-encryption r >/dev/null && "$0" backup r "$odd" >/dev/null &&
       "$0" restore r latest --target $'\xfetarget' >/dev/null &&
       diff -r "$odd" $'\xfetarget' && "$0" ls r latest
       """#
@@ -122,7 +123,7 @@ import Testing
   @Test func excludedNamesAreLeftOut() throws {
     let tree = try muninn.makeTree()
     let repository = muninn.file("repository")
-    try muninn.run(["init", repository])
+    try muninn.run(["init", repository, "--no-encryption"])
     try muninn.run(["backup", repository, tree, "--exclude", "*.txt", "--exclude", "/b/d"])
     let list = try muninn.run(["ls", repository, "latest"]).output
     #expect(!list.contains("a.txt") && !list.contains("large") && list.contains("line"))
@@ -138,7 +139,7 @@ import Testing
       #expect(result.errors.hasPrefix("muninn: ") && result.output.isEmpty)
     }
     let repository = muninn.file("repository")
-    try muninn.run(["init", repository])
+    try muninn.run(["init", repository, "--no-encryption"])
     try muninn.run(["ls", repository, "latest"], expecting: 4)
     try muninn.run(["ls", repository, "ffffffff"], expecting: 4)
   }
@@ -146,9 +147,9 @@ import Testing
   @Test func aDirectoryInUseIsNotOverwritten() throws {
     let tree = try muninn.makeTree()
     let repository = muninn.file("repository")
-    try muninn.run(["init", repository])
-    try muninn.run(["init", repository], expecting: 1)
-    try muninn.run(["init", tree], expecting: 1)
+    try muninn.run(["init", repository, "--no-encryption"])
+    try muninn.run(["init", repository, "--no-encryption"], expecting: 1)
+    try muninn.run(["init", tree, "--no-encryption"], expecting: 1)
     try muninn.run(["backup", repository, tree])
     try muninn.run(["restore", repository, "latest", "--target", tree], expecting: 1)
     #expect(FileManager.default.fileExists(atPath: tree + "/a.txt"))
@@ -157,7 +158,7 @@ import Testing
   @Test func damageEndsWith5AndNamesWhatIsDamaged() throws {
     let tree = try muninn.makeTree()
     let repository = muninn.file("repository")
-    try muninn.run(["init", repository])
+    try muninn.run(["init", repository, "--no-encryption"])
     try muninn.run(["backup", repository, tree])
     // The largest object is a container with file content.
     var largest = (path: "", size: 0)
@@ -185,7 +186,7 @@ import Testing
   @Test func unreadableSourcesEndWith3AndTheRestIsStored() throws {
     let tree = try muninn.makeTree()
     let repository = muninn.file("repository")
-    try muninn.run(["init", repository])
+    try muninn.run(["init", repository, "--no-encryption"])
     if getuid() != 0 {
       chmod(tree + "/a.txt", 0)
       let result = try muninn.run(["backup", repository, tree], expecting: 3)

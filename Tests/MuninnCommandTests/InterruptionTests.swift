@@ -22,7 +22,7 @@ import Testing
     let fill = try bash(
       #"head -c 60000000 /dev/urandom | split -a 4 -b 40000 - "$1/part-""#, [tree])
     #expect(fill.status == 0)
-    try muninn.run(["init", repository])
+    try muninn.run(["init", repository, "--no-encryption"])
     let result = try bash(
       #""$0" backup "$1" "$2" & p=$!; sleep "$3"; kill -"$4" $p; wait $p"#,
       [repository, tree, "\(delay)", signal])

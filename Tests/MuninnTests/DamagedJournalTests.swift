@@ -67,8 +67,15 @@ import Testing
     let error = await #expect(throws: MuninnError.self) {
       try await Repository.open(at: fixture.location, options: fixture.options)
     }
-    #expect(error?.code == .damaged)
+    #expect(error?.code == .rolledBack)
     #expect(error?.message.contains("older state") == true)
+
+    // Accepted, the older state is what this machine has seen from then on.
+    var accepting = fixture.options
+    accepting.acceptsRollback = true
+    _ = try await Repository.open(at: fixture.location, options: accepting)
+    let older = try await Repository.open(at: fixture.location, options: fixture.options)
+    #expect(try await older.snapshots().count == 1)
 
     // A machine that has not seen the newer record takes the state as it is.
     let elsewhere = OpenOptions(stateDirectory: fixture.scratch.file("elsewhere"))
@@ -87,7 +94,7 @@ import Testing
     let error = await #expect(throws: MuninnError.self) {
       try await Repository.open(at: fixture.location, options: fixture.options)
     }
-    #expect(error?.code == .damaged)
+    #expect(error?.code == .rolledBack)
     #expect(error?.message.contains("record 2 is not the one") == true)
   }
 }
