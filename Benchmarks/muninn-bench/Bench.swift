@@ -12,7 +12,8 @@ struct Bench: AsyncParsableCommand {
       """,
     subcommands: [
       KernelsCommand.self, EvaluateCommand.self, RooflineCommand.self, TreeCommand.self,
-      BackupCommand.self, RestoreCommand.self, DefragCommand.self, ContainerCommand.self,
+      BackupCommand.self, EncryptionCommand.self, RestoreCommand.self, DefragCommand.self,
+      ContainerCommand.self,
       IndexCommand.self, JournalCommand.self, ReadPathCommand.self, GenerateCommand.self,
     ])
 }

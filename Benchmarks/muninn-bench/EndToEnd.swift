@@ -23,6 +23,8 @@ struct EndToEnd {
   /// As in `OpenOptions`.
   var writesDirectly: Bool?
   let operations: [Operation]
+  /// Nil for repositories without encryption.
+  var key: RepositoryKey?
   /// Changes some of the source's files, or changes them back.
   var change: ((_ isChanged: Bool) throws -> Void)?
 
@@ -37,8 +39,10 @@ struct EndToEnd {
     progress("source read: \(hash)")
     for run in 0..<runs {
       if run > 0 { Scratch.remove(repositoryPath) }
+      var making = CreateOptions()
+      making.key = key
       let repository = try await Repository.create(
-        at: repositoryPath,
+        at: repositoryPath, options: making,
         open: OpenOptions(
           stateDirectory: scratch.file("state"), writesDirectly: writesDirectly))
       var first = OperationResult("")

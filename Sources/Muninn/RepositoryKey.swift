@@ -33,8 +33,8 @@ public struct RepositoryKey: Sendable {
 
   /// The passphrase in the first line of a file, without the line's end.
   ///
-  /// Throws `notFound`, `accessDenied` and `inputOutput` for the file, `invalidInput` where the line
-  /// is empty or another follows.
+  /// Throws `notFound`, `accessDenied` and `inputOutput` for the file, `invalidInput` where the
+  /// line is empty or another follows.
   public static func passphrase(inFile path: String) throws(MuninnError) -> RepositoryKey {
     var bytes = try content(of: path)
     defer { zero(&bytes) }

@@ -1,5 +1,6 @@
 package import MuninnDisk
 package import MuninnFormat
+internal import Synchronization
 
 /// An open repository.
 ///

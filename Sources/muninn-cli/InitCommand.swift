@@ -5,9 +5,9 @@ struct InitCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "init", abstract: "Make a repository in a new or empty directory.",
     discussion: """
-      It is encrypted under the passphrase in MUNINN_PASSPHRASE, a passphrase file or a key file, or \
-      under a passphrase that the terminal is asked for. Whoever loses all of a repository's \
-      passphrases and key files has lost what is in it.
+      It is encrypted under the passphrase in MUNINN_PASSPHRASE, a passphrase file or a key \
+      file, or under a passphrase that the terminal is asked for. Whoever loses all passphrases \
+      and key files of a repository has lost what is in it.
 
       \(ExitStatus.discussion)
       """)

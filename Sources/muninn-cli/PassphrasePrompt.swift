@@ -28,8 +28,8 @@ enum PassphrasePrompt {
     if let start = bytes.baseAddress { explicit_bzero(start, bytes.count) }
   }
 
-  /// One line, with the terminal's echo off meanwhile. The terminal is looked at ten times a second,
-  /// so that Ctrl-C finds a moment at which its echo is put back.
+  /// One line, with the terminal's echo off meanwhile. The terminal is looked at ten times a
+  /// second, so that Ctrl-C finds a moment at which its echo is put back.
   private static func ask(_ question: String) throws -> [UInt8] {
     var saved = termios()
     guard tcgetattr(STDIN_FILENO, &saved) == 0 else {
