@@ -25,7 +25,8 @@ swift=${SWIFT:-swift}
 tools=$(dirname "$(readlink -f "$(command -v "$swift")")")
 kernels=(chunks decompress compress)
 readers=(envelope frame block sealed-block container-directory container-footer segment-tables
-  segment-footer reference-page entry-page extent-page container-list journal-record repository)
+  segment-footer reference-page entry-page extent-page container-list journal-record checkpoint
+  repository key-slot)
 targets=("$@")
 [[ ${#targets[@]} -gt 0 ]] || targets=("${kernels[@]}" "${readers[@]}")
 
@@ -64,8 +65,8 @@ END
   "$tools/swiftc" "${options[@]}" -wmo -module-name MuninnFormat -emit-module \
     -emit-module-path "$objects/MuninnFormat.swiftmodule" -c Sources/MuninnFormat/*.swift \
     -o "$objects/MuninnFormat.o"
-  mapfile -t crypto < <(find "$built"/{Crypto,CryptoBoringWrapper,CCryptoBoringSSL}.build \
-    "$built"/{CCryptoBoringSSLShims,CXKCP,CXKCPShims}.build -name '*.o')
+  mapfile -t crypto < <(find "$built"/{Crypto,CryptoExtras,SwiftASN1,CryptoBoringWrapper}.build \
+    "$built"/{CCryptoBoringSSL,CCryptoBoringSSLShims,CXKCP,CXKCPShims}.build -name '*.o')
   "$tools/swiftc" "${options[@]}" -wmo -module-name MuninnFuzz \
     Tests/Fuzz/FuzzTarget.swift Tests/MuninnFormatTests/FuzzedReader.swift "$objects"/*.o \
     "${crypto[@]}" -llz4 -lstdc++ -o "$work/readers"

@@ -22,6 +22,7 @@ enum FuzzedReader: String, CaseIterable, Sendable {
   case journalRecord = "journal-record"
   case checkpoint
   case repository
+  case keySlot = "key-slot"
 
   /// What the reader did wrong with the input; nil where it did nothing wrong.
   func fault(_ input: [UInt8]) -> String? {
@@ -53,6 +54,7 @@ enum FuzzedReader: String, CaseIterable, Sendable {
         input, read: { (raw) throws(FormatError) in try Checkpoint(decodingPayload: raw) },
         write: { $0.encodedPayload() })
     case .repository: repositoryFault(input) ?? repositoryFault(wrappedHeader(input))
+    case .keySlot: keySlotFault(input) ?? keySlotFault(wrappedParameters(input))
     }
   }
 }
@@ -332,6 +334,32 @@ private func wrappedHeader(_ input: [UInt8]) -> [UInt8] {
   let frame = try? Seal(envelope: envelope, masterKey: nil).frame(
     input, kind: .repository, number: 0, level: 0)
   return envelope.encoded() + (frame ?? [])
+}
+
+private func keySlotFault(_ input: [UInt8]) -> String? {
+  roundTripFault(
+    input, read: { (raw) throws(FormatError) in try KeySlot(decoding: raw) },
+    write: { $0.encoded() })
+}
+
+/// The slot whose parameters the input is.
+private func wrappedParameters(_ input: [UInt8]) -> [UInt8] {
+  let envelope = Envelope(
+    kind: .keySlot, suite: .aes256gcm, repository: Identifier(high: 1, low: 2),
+    object: Identifier(high: 3, low: 4), key: KeyName(epoch: 1, id: Identifier(high: 5, low: 6)))
+  let wrapped = [UInt8](repeating: 7, count: 48)
+  return envelope.encoded() + framed(.slotParameters, 0, input, raw: input.count)
+    + framed(.wrappedKeys, 1, wrapped, raw: 32)
+}
+
+private func framed(
+  _ kind: FrameKind, _ number: UInt32, _ stored: [UInt8], raw: Int
+) -> [UInt8] {
+  let frame = Frame(
+    kind: kind, encoding: .raw, number: number, storedByteCount: stored.count, rawByteCount: raw)
+  var bytes = [UInt8](repeating: 0, count: Frame.byteCount) + stored
+  bytes.withUnsafeMutableBytes { frame.write(before: $0) }
+  return bytes
 }
 
 // MARK: - Numbers
