@@ -43,3 +43,4 @@ stage 'full disk' bash Tests/fulldisk.sh short
 stage 'hostile tree' bash Tests/hostile.sh short
 printf '\n(%d s so far)\n' $((SECONDS - begun))
 stage 'swift test' tests
+stage 'tests under sanitizers' bash Tests/sanitize.sh

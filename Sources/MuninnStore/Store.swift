@@ -1,6 +1,5 @@
 package import MuninnDisk
 package import MuninnFormat
-internal import Synchronization
 
 /// An open repository.
 ///
@@ -10,14 +9,14 @@ package final class Store: Sendable {
   package let storage: any Storage
   package let header: RepositoryHeader
   package let identifying: Identifying
-  private let keyRing: Mutex<KeyRing?>
+  private let keyRing: Monitor<KeyRing?>
   let containers = ContainerCache()
   private let readIndex = Monitor<ChunkIndex?>(nil)
 
   init(storage: any Storage, header: RepositoryHeader, keys: KeyRing?) throws(StoreError) {
     self.storage = storage
     self.header = header
-    keyRing = Mutex(keys)
+    keyRing = Monitor(keys)
     identifying = try decoding(ObjectName.repository) { () throws(FormatError) in
       try Identifying(secret: header.fingerprintSecret, tagKey: header.tagKey)
     }
