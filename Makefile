@@ -3,7 +3,7 @@ SWIFT ?= swift
 # More options for every build, such as BUILD_FLAGS="-j 2".
 BUILD_FLAGS ?=
 
-.PHONY: build test lint demo bench fuzz torture sanitize docs packages clean
+.PHONY: man install api load build test lint demo bench fuzz torture sanitize docs packages clean
 .NOTPARALLEL:
 
 build: packages
@@ -42,6 +42,26 @@ sanitize: packages
 docs: packages
 	MUNINN_DOCS=1 $(SWIFT) package --scratch-path .build-docs generate-documentation \
 		--target Muninn --warnings-as-errors
+
+# The man pages, from the argument parser: .build/plugins/GenerateManual/outputs/muninn.
+man: packages
+	$(SWIFT) package plugin generate-manual --multi-page
+
+PREFIX ?= /usr/local
+# The program, its man pages, its completions and the systemd unit. DESTDIR is put before every path.
+install: build man
+	bash Deploy/install.sh "$$($(SWIFT) build -c release --show-bin-path)" \
+		.build/plugins/GenerateManual/outputs/muninn "$(DESTDIR)$(PREFIX)"
+
+# Requests by the thousand, drawn from the server's own description of itself.
+api: build
+	MUNINN="$$($(SWIFT) build -c release --show-bin-path)/muninn" bash Tests/schemathesis.sh
+
+# 50 file systems, 200 clients, 8 backups at a time, for SECONDS.
+SECONDS ?= 600
+load: build
+	MUNINN="$$($(SWIFT) build -c release --show-bin-path)/muninn" \
+		python3 Benchmarks/server/load.py --seconds $(SECONDS)
 
 packages:
 	bash Tests/packages.sh build

@@ -41,6 +41,8 @@ stage 'kill -9 during backups' bash Tests/crash.sh short
 stage 'unchanged tree' bash Tests/unchanged.sh short
 stage 'full disk' bash Tests/fulldisk.sh short
 stage 'hostile tree' bash Tests/hostile.sh short
+stage 'the seed page' bash Tests/seedpage.sh
+stage 'kill -9 of the server' bash Tests/servercrash.sh short
 printf '\n(%d s so far)\n' $((SECONDS - begun))
 stage 'swift test' tests
 stage 'tests under sanitizers' bash Tests/sanitize.sh

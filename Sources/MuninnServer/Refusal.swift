@@ -10,6 +10,7 @@ package struct Refusal: Error, Sendable, CustomStringConvertible {
     case unauthorized = 401
     case forbidden = 403
     case notFound = 404
+    case methodNotAllowed = 405
     case conflict = 409
     case preconditionFailed = 412
     case contentTooLarge = 413

@@ -35,7 +35,8 @@ extension ServerCore {
   ) async throws {
     let isNew = try await Blocking.run { () throws(Refusal) in try Directory.make(data) }
     let id = FileSystemRecord.freshID()
-    let full = FileSystemDocument.setting(dataDirectory: data, in: document)
+    let full = try FileSystemDocument.sealed(
+      FileSystemDocument.setting(dataDirectory: data, in: document), with: box, for: id)
     try await database.save(
       FileSystemRecord(
         id: id, name: name, document: try JSONValue.object(full).text(), data: data,
@@ -52,7 +53,9 @@ extension ServerCore {
         record.data = data
         record.ownsData = try await Blocking.run { () throws(Refusal) in try Directory.make(data) }
       }
-      let full = FileSystemDocument.setting(dataDirectory: record.data, in: document)
+      let full = try FileSystemDocument.sealed(
+        FileSystemDocument.setting(dataDirectory: record.data, in: document), with: box,
+        for: record.id)
       record.document = try JSONValue.object(full).text()
       try await database.save(record)
     } catch {

@@ -5,8 +5,9 @@ import Muninn
 package struct ServerCore: Sendable {
   /// The directory that `~` means: absolute, links resolved.
   let base: String
-  /// Where locations may lie beside the base; empty means anywhere.
-  let allowedRoots: [String]
+  let settings: LiveSettings
+  let box: SecretBox
+  let audit: AuditLog
   package let database: StateDatabase
   package let operations: Operations
   let lock: BaseLock
@@ -22,10 +23,11 @@ package struct ServerCore: Sendable {
         .badRequest,
         "\(field) '\(text)' is the server's own; name a directory below ~ or elsewhere.")
     }
-    guard !allowedRoots.isEmpty else { return path }
+    let roots = settings.roots
+    guard !roots.isEmpty else { return path }
     // Links are followed before the comparison, so none leads out of a root.
     let real = try await Blocking.run { () throws(Refusal) in try Directory.resolved(path) }
-    guard ([base] + allowedRoots).contains(where: { Location.isInside(real, $0) }) else {
+    guard roots.contains(where: { Location.isInside(real, $0) }) else {
       throw Refusal(
         .forbidden, "\(field) '\(text)' lies outside of the base directory and the allowed roots.")
     }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import CoreMetrics
+import Glibc
 import Logging
 import MuninnServer
 
@@ -6,37 +8,92 @@ struct ServeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "serve", abstract: "Serve backup and restore over HTTP.",
     discussion: """
-      SIGTERM or Ctrl-C cancels what runs, writes down how it ended, and stops.
+      Every option but --config can be a key of the configuration file as well; the command line
+      has precedence. SIGHUP reads file, API keys and TLS certificate again. SIGTERM or Ctrl-C
+      cancels what runs, writes down how it ended, and stops.
 
       \(ExitStatus.discussion)
-      """)
+      """,
+    subcommands: [ServeKeyCommand.self])
 
-  @Option(help: "The directory that ~ means in locations; made if it is absent.")
-  var base: String?
-  @Option(help: "Address and port to listen on; port 0 picks a free one and prints it.")
-  var listen = "127.0.0.1:8080"
-  @Option(
-    name: .customLong("allow-root"),
-    help: "A directory below which locations may lie beside the base; anywhere if not given.")
-  var allowedRoots: [String] = []
-  @Option(help: "What to log: trace, debug, info, notice, warning, error or critical.")
-  var logLevel = "info"
+  @Option(help: "A configuration file in YAML.", completion: .file(extensions: ["yaml", "yml"]))
+  var config: String?
+  @OptionGroup var options: ServeOptions
 
   func run() async throws {
-    guard let address = ListenAddress.parse(listen) else {
-      throw ValidationError("--listen must be HOST:PORT, not '\(listen)'")
+    let (file, flags) = (config.map(Paths.absolute), options.settings)
+    let read: @Sendable () throws -> ServerOptions = {
+      let kept = try file.map { (path) throws(Refusal) in try ServerSettings(file: path) }
+      return try ServerOptions(
+        flags.over(kept ?? ServerSettings()), defaultBase: Paths.dataHome + "/muninn",
+        absolute: Paths.absolute)
     }
-    guard let level = Logger.Level(rawValue: logLevel) else {
-      throw ValidationError("--log-level cannot be '\(logLevel)'")
-    }
-    var options = ServerOptions(base: Paths.absolute(base ?? Paths.dataHome + "/muninn"))
-    options.host = address.host
-    options.port = address.port
-    options.allowedRoots = allowedRoots.map(Paths.absolute)
+    let options = try read()
     LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+    MetricsSystem.bootstrap(PrometheusMetrics.shared)
     var logger = Logger(label: "muninn")
-    logger.logLevel = level
+    logger.logLevel = options.logLevel
     let server = try await Server(options: options, logger: logger)
-    try await server.run { url in Terminal.print("listening on \(url)") }
+    try await server.run(settings: read) { url in Terminal.print("listening on \(url)") }
+  }
+}
+
+/// The options of `serve`; each is a key of the configuration file, under the same name.
+struct ServeOptions: ParsableArguments {
+  @Option(
+    help: "The directory that ~ means in locations; made if it is absent.",
+    completion: .directory)
+  var base: String?
+  @Option(help: "Address and port to listen on (127.0.0.1:8080); port 0 picks a free one.")
+  var listen: String?
+  @Option(
+    help: "A directory below which locations may lie beside the base; may come several times.",
+    completion: .directory)
+  var allowRoot: [String] = []
+  @Option(
+    help: "The file of API keys; BASE/api-keys.json where that exists.", completion: .file())
+  var apiKeys: String?
+  @Option(help: "The server's TLS certificate and its chain, PEM.", completion: .file())
+  var tlsCertificate: String?
+  @Option(help: "The private key of the certificate, PEM.", completion: .file())
+  var tlsKey: String?
+  @Option(
+    name: .customLong("tls-client-ca"),
+    help: "Authorities, PEM, whose clients alone are let in.", completion: .file())
+  var tlsClientCA: String?
+  @Option(help: "The audit log; BASE/audit.log if not given.", completion: .file())
+  var auditLog: String?
+  @Option(
+    help: "What to log: trace, debug, info (the default), notice, warning, error or critical.",
+    completion: .list(Logger.Level.allCases.map(\.rawValue)))
+  var logLevel: String?
+  @Option(help: "How many operations run at the same time (16).")
+  var maxOperations: Int?
+  @Option(help: "How many connections are open at the same time (1024).")
+  var maxConnections: Int?
+  @Option(help: "Seconds until a connection on which nothing moves is closed (60).")
+  var idleTimeout: Int?
+  @Option(help: "LOCATION=FILE: the passphrase of the repositories at or below a location.")
+  var passphraseFile: [String] = []
+  @Option(help: "LOCATION=FILE: the key file of the repositories at or below a location.")
+  var keyFile: [String] = []
+
+  var settings: ServerSettings {
+    var settings = ServerSettings()
+    settings.base = base
+    settings.listen = listen
+    settings.allowRoot = allowRoot.isEmpty ? nil : allowRoot
+    settings.apiKeys = apiKeys
+    settings.tlsCertificate = tlsCertificate
+    settings.tlsKey = tlsKey
+    settings.tlsClientCA = tlsClientCA
+    settings.auditLog = auditLog
+    settings.logLevel = logLevel
+    settings.maxOperations = maxOperations
+    settings.maxConnections = maxConnections
+    settings.idleTimeout = idleTimeout
+    settings.passphraseFile = passphraseFile.isEmpty ? nil : passphraseFile
+    settings.keyFile = keyFile.isEmpty ? nil : keyFile
+    return settings
   }
 }

@@ -15,7 +15,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "/", "/nothing", "/fs/A/files", "/admin/fs/verify", "/operation/events?id=1",
+    "/", "/nothing", "/fs/A/files", "/operation/events?id=1",
     "/fs/%2e%2e%2f/config",
   ])
   func unknownPathsAre404WithTheirUrl(_ path: String) async throws {
@@ -51,6 +51,15 @@ import Testing
       #expect(try await server.send(.get, "/operations").body == "[]")
       try await server.send(.get, "/operations?pageSize=x", expecting: 400)
       try await server.send(.get, "/docs/Raven/FileSystem/Restore/Status/X", expecting: 404)
+    }
+  }
+
+  @Test func methodsThatAPathDoesNotHaveAre405() async throws {
+    try await withServer { server in
+      let reply = try await server.send(.get, "/admin/fs/verify", expecting: 405)
+      #expect(reply.headers[.allow] == "POST")
+      let kill = try await server.send(.delete, "/operation/kill?id=1", expecting: 405)
+      #expect(kill.headers[.allow] == "GET, HEAD, POST")
     }
   }
 

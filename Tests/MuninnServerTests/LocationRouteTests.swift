@@ -56,7 +56,7 @@ import Testing
       let tree = try server.makeTree()
       try await server.send(.post, path, "{'BackupLocation':'\(tree)'}", expecting: 422)
       // The names are taken by these routes.
-      try await server.send(.put, path, "{}", expecting: 404)
+      try await server.send(.put, path, "{}", expecting: 405)
       try await server.send(
         .post, "/admin/fs/restore", "{'FilesystemName':'\(name)'}", expecting: 400)
       #expect(try await server.send(.get, "/operations").body == "[]")

@@ -27,7 +27,7 @@ final class ServerProcess: Sendable {
 
   /// Starts it on a free port, and returns when it listens. Its log goes to the file `log`.
   static func start(
-    base: String, log: String, _ arguments: [String] = []
+    base: String, log: String, _ arguments: [String] = [], environment: [String: String] = [:]
   ) async throws -> ServerProcess {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
@@ -36,7 +36,7 @@ final class ServerProcess: Sendable {
     process.environment = [
       "HOME": base, "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin",
       "LANG": "C.UTF-8", "TZ": "UTC",
-    ]
+    ].merging(environment) { $1 }
     let output = Pipe()
     process.standardOutput = output
     _ = FileManager.default.createFile(atPath: log, contents: nil)

@@ -62,7 +62,13 @@ struct ServerUnderTest: Sendable {
     _ method: HTTPRequest.Method, _ uri: String, _ body: String? = nil,
     headers: HTTPFields = [:]
   ) async throws -> Reply {
-    try await client(method, uri, headers, body)
+    let reply = try await client(method, uri, headers, body)
+    // Whatever a test is about: no answer has a status that the description does not have.
+    let path = String(uri.prefix { $0 != "?" })
+    let known =
+      APIDescription.operation(method.rawValue, path)?.statuses ?? [400, 401, 403, 404, 405]
+    #expect(known.contains(reply.status), "\(method) \(path): \(reply.status) is undocumented")
+    return reply
   }
 
   /// Sends, and expects `status`.
@@ -79,6 +85,7 @@ struct ServerUnderTest: Sendable {
 }
 
 /// Runs a server in `scratch` for `body`. `arguments` are more ones of `muninn serve`.
+@discardableResult
 func withServer<Value: Sendable>(
   in scratch: String, _ setup: Setup = .wire, allowedRoots: [String] = [],
   arguments: [String] = [],
@@ -201,6 +208,15 @@ extension ServerUnderTest {
       throw TestFailure(text: "no OperationId in \(reply.body)")
     }
     return (id, try await finalStatus(operation: id))
+  }
+
+  /// Asks again until it is so; gives up after half a minute.
+  func until(_ what: String, _ isSo: () async throws -> Bool) async throws {
+    for _ in 0..<600 {
+      if try await isSo() { return }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    throw TestFailure(text: "in vain: \(what)")
   }
 
   /// Asks again until there is an answer; gives up after a minute.

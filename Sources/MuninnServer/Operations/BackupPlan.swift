@@ -97,9 +97,14 @@ extension ServerCore {
   private func snapshotDocument(
     of fileSystem: FileSystemRecord, _ given: [String: JSONValue]?
   ) async throws -> String {
-    let own = try given.map { .object($0) } ?? JSONValue(text: fileSystem.document)
+    let own =
+      try given
+      ?? FileSystemDocument.opened(
+        JSONValue(text: fileSystem.document).object ?? [:], with: box, for: fileSystem.id)
     let items = try await database.travellingItems(of: fileSystem.id)
-    return try JSONValue.object(["FileSystemDocument": own, "Configuration": .object(items)]).text()
+    return try JSONValue.object([
+      "FileSystemDocument": .object(own), "Configuration": .object(items),
+    ]).text()
   }
 }
 
@@ -108,6 +113,7 @@ extension BackupPlan {
   func run(_ progress: LiveProgress) async -> OperationEnd {
     do {
       let report = try await repository.backup(request) { progress.set($0) }
+      OperationMetrics.count(report.snapshot.statistics)
       var end = OperationEnd(.completed)
       end.messages = report.problems.map {
         .init(.error, "'\($0.path)' was not backed up: \($0.message)", details: $0.path)

@@ -167,6 +167,7 @@ extension Operations {
       }
     }
     running[id] = nil
+    OperationMetrics.count(entry.record)
     logger.info(
       "operation ended",
       metadata: [
@@ -210,6 +211,11 @@ extension Operations {
       return status.json
     }
     return nil
+  }
+
+  /// How many of each kind run.
+  var counts: [OperationRecord.Kind: Int] {
+    running.values.reduce(into: [:]) { $0[$1.record.kind, default: 0] += 1 }
   }
 
   /// Whether every end is written down.

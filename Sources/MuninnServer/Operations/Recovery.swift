@@ -5,7 +5,8 @@ enum Recovery {
   /// Marks every operation and status that says running as failed. What an interrupted restore had
   /// written stays where it is, noted as left over, so that nothing is deleted that no request
   /// named: the same restore may be asked for again and then replaces it.
-  static func run(database: StateDatabase, logger: Logger) async throws {
+  static func run(database: StateDatabase, box: SecretBox, logger: Logger) async throws {
+    try await sealDocuments(database, box)
     let now = Timestamp.now
     for var operation in try await database.unfinishedOperations() {
       operation.completed = now
@@ -27,6 +28,17 @@ enum Recovery {
     for (fileSystem, status) in try await database.runningStatuses() {
       let ended = BackupStatus.interrupted(status, at: now)
       try await database.put(BackupStatus.itemName, ended, of: fileSystem)
+    }
+  }
+
+  /// Seals the secured settings that versions without a key file left open.
+  private static func sealDocuments(_ database: StateDatabase, _ box: SecretBox) async throws {
+    for var record in try await database.fileSystems() {
+      let document = try JSONValue(text: record.document).object ?? [:]
+      guard FileSystemDocument.isOpen(document) else { continue }
+      let sealed = try FileSystemDocument.sealed(document, with: box, for: record.id)
+      record.document = try JSONValue.object(sealed).text()
+      try await database.save(record)
     }
   }
 }

@@ -49,8 +49,9 @@ extension ServerCore {
       return try Directory.make(target)
     }
     let brought = FileSystemDocument.brought(by: plan.snapshot, data: target)
+    let document = try FileSystemDocument.sealed(brought.document, with: box, for: id)
     let record = FileSystemRecord(
-      id: id, name: plan.name, document: try JSONValue.object(brought.document).text(),
+      id: id, name: plan.name, document: try JSONValue.object(document).text(),
       data: target, indexes: indexes, journals: journals, ownsData: madeTarget, counts: nil)
     return RestoreWork(
       plan: plan, fileSystem: record, items: brought.items, madeTarget: madeTarget)

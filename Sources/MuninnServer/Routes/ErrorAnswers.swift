@@ -39,14 +39,24 @@ struct ErrorAnswers: RouterMiddleware {
     return Answer.error(request.uri.string, refusal)
   }
 
+  private static func notFound(_ request: Request) -> Refusal {
+    let what = "\(request.method) \(request.uri.path.prefix(200))"
+    var methods = APIDescription.methods(of: request.uri.path)
+    if methods.isEmpty { return Refusal(.notFound, "There is no \(what).") }
+    if methods.contains("GET") { methods.append("HEAD") }
+    let list = methods.sorted().joined(separator: ", ")
+    return Refusal(
+      .methodNotAllowed, "There is no \(what); the path takes \(list).", headers: [.allow: list])
+  }
+
   private static func refusal(of error: HTTPError, _ request: Request) -> Refusal {
     switch error.status {
     case .notFound:
-      Refusal(.notFound, "There is no \(request.method) \(request.uri.path.prefix(200)).")
+      return notFound(request)
     case .contentTooLarge:
-      Refusal(.contentTooLarge, "The body is larger than \(RequestReading.bodyLimit) bytes.")
+      return Refusal(.contentTooLarge, "The body is larger than \(RequestReading.bodyLimit) bytes.")
     default:
-      Refusal(.badRequest, error.body ?? error.status.reasonPhrase)
+      return Refusal(.badRequest, error.body ?? error.status.reasonPhrase)
     }
   }
 }

@@ -35,6 +35,8 @@ extension Routes {
       "Files": .count(snapshot.statistics.files),
       "Bytes": .count(snapshot.statistics.bytes),
       "StoredBytes": .count(snapshot.statistics.bytesStored),
+      // The engine does not measure it yet.
+      "SpeedFactor": .null,
       "Errors": .count(snapshot.statistics.errors),
       "Tags": .strings(snapshot.tags),
     ])

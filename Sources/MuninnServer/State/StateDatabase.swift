@@ -16,6 +16,8 @@ package struct StateDatabase: Sendable {
     configuration.prepareDatabase { database in
       // Operation ids must never come again, not after a power failure either.
       try database.execute(sql: "PRAGMA synchronous = FULL")
+      // What was a secret once is not left in a free page.
+      try database.execute(sql: "PRAGMA secure_delete = ON")
     }
     pool = try DatabasePool(path: path, configuration: configuration)
     try Self.migrator.migrate(pool)
