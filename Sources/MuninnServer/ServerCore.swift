@@ -66,6 +66,20 @@ package struct ServerCore: Sendable {
   func defaultIndexes(_ id: String) -> String { "\(stateDirectory)/\(id)/index" }
   func defaultJournals(_ id: String) -> String { "\(stateDirectory)/\(id)/journal" }
 
-  /// How repositories are opened here.
-  var openOptions: OpenOptions { OpenOptions(stateDirectory: stateDirectory) }
+  /// How the repository at a location is opened here. Throws `wrongKey` or `notFound` where its
+  /// credential's file cannot be used.
+  func openOptions(for location: String) throws(MuninnError) -> OpenOptions {
+    var options = OpenOptions(stateDirectory: stateDirectory)
+    options.key = try key(for: location)
+    return options
+  }
+
+  /// What opens the repository at a location; nil where nothing is configured.
+  func key(for location: String) throws(MuninnError) -> RepositoryKey? {
+    switch settings.credentials.source(for: location) {
+    case .passphraseFile(let path): return try RepositoryKey.passphrase(inFile: path)
+    case .keyFile(let path): return try RepositoryKey.keyFile(at: path)
+    case nil: return nil
+    }
+  }
 }

@@ -46,7 +46,7 @@ extension LiveSettings.Values {
           + " client certificates: make a key with muninn serve key add, or listen on 127.0.0.1.")
     }
     self.keys = keys.map(KeyRing.init)
-    credentials = options.credentials
+    credentials = options.credentials.withLinksFollowed()
     var roots: [String] = []
     for root in options.allowedRoots { roots.append(try Directory.resolved(root)) }
     // Whoever is on this machine could read and write there without a server as well.

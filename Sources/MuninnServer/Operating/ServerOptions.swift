@@ -103,6 +103,16 @@ package struct LocationCredentials: Sendable, Equatable {
     }
   }
 
+  /// The same, and every location under the name that it has with all links followed as well.
+  func withLinksFollowed() -> LocationCredentials {
+    var all = self
+    for (location, source) in sources {
+      guard let real = try? Directory.resolved(location), all.sources[real] == nil else { continue }
+      all.sources[real] = source
+    }
+    return all
+  }
+
   /// The source for a location, or the nearest one above it.
   package func source(for location: String) -> Source? {
     var path = location

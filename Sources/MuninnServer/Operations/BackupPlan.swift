@@ -76,11 +76,13 @@ extension ServerCore {
       return state
     }
     if state == .filled {
-      return try await Repository.open(at: location, options: openOptions)
+      return try await Repository.open(at: location, options: openOptions(for: location))
     }
     var options = CreateOptions()
     options.isShared = isShared
-    return try await Repository.create(at: location, options: options, open: openOptions)
+    options.key = try key(for: location)
+    return try await Repository.create(
+      at: location, options: options, open: openOptions(for: location))
   }
 
   /// A repository that is not shared belongs to the file system whose snapshots it holds.

@@ -50,6 +50,6 @@ extension ServerCore {
     if state == .absent {
       throw Refusal(.notFound, "BackupLocation '\(path)' does not exist.")
     }
-    return try await Repository.open(at: path, options: openOptions)
+    return try await Repository.open(at: path, options: openOptions(for: path))
   }
 }

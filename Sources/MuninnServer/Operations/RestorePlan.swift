@@ -57,7 +57,7 @@ extension ServerCore {
     if state == .absent {
       throw Refusal(.notFound, "BackupLocation '\(location)' does not exist.")
     }
-    let repository = try await Repository.open(at: location, options: openOptions)
+    let repository = try await Repository.open(at: location, options: openOptions(for: location))
     let snapshot = try await chooseSnapshot(body, in: repository)
     guard let name = body.name ?? snapshot.fileSystemName else {
       throw Refusal(

@@ -18,7 +18,7 @@ extension Routes {
       let path = try await core.location(text, "location")
       let state = try await Blocking.run { () throws(Refusal) in try Directory.state(path) }
       if state == .absent { throw Refusal(.notFound, "location '\(path)' does not exist.") }
-      let repository = try await Repository.open(at: path, options: core.openOptions)
+      let repository = try await Repository.open(at: path, options: core.openOptions(for: path))
       return try Answer.json(.array(try await repository.snapshots().map(Self.json)))
     }
   }
