@@ -52,10 +52,11 @@ func asMuninn<R>(pipeline body: () throws(PipelineError) -> R) throws(MuninnErro
 private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
 extension Snapshot {
-  init(_ record: SnapshotRecord) {
+  init(_ record: SnapshotRecord, _ journal: JournalState? = nil) {
+    let hold = journal?.upkeep.holds[record.id]
     self.init(
       id: record.id.description, parent: record.parent?.description,
-      kind: record.isFull ? .full : .incremental,
+      kind: record.isPartial ? .partial : record.isFull ? .full : .incremental,
       started: Double(record.startedNanoseconds) / 1e9,
       completed: Double(record.completedNanoseconds) / 1e9, host: text(record.host),
       user: text(record.user), programVersion: text(record.programVersion),
@@ -63,7 +64,8 @@ extension Snapshot {
       fileSystemID: record.fileSystem?.description,
       fileSystemName: record.fileSystemName.isEmpty ? nil : text(record.fileSystemName),
       document: record.document.isEmpty ? nil : text(record.document),
-      statistics: BackupStatistics(record.counts))
+      statistics: BackupStatistics(record.counts), isHeld: hold != nil,
+      holdReason: hold.flatMap { $0.isEmpty ? nil : text($0) })
   }
 }
 

@@ -137,7 +137,8 @@ public final class Repository: Sendable {
   /// All snapshots, oldest first.
   public func snapshots() async throws(MuninnError) -> [Snapshot] {
     try await onEngineThread { [self] (_) throws(MuninnError) in
-      try currentJournal().snapshots.map { Snapshot($0) }
+      let journal = try currentJournal()
+      return journal.snapshots.map { Snapshot($0, journal) }
     }
   }
 
@@ -146,7 +147,7 @@ public final class Repository: Sendable {
   public func snapshot(_ selector: SnapshotSelector) async throws(MuninnError) -> Snapshot {
     try await onEngineThread { [self] (_) throws(MuninnError) in
       let journal = try currentJournal()
-      return Snapshot(try select(selector, in: journal))
+      return Snapshot(try select(selector, in: journal), journal)
     }
   }
 

@@ -1,6 +1,7 @@
 /// One completed backup. Every snapshot restores alone.
 public struct Snapshot: Sendable, Codable, Equatable, Identifiable {
-  public enum Kind: String, Sendable, Codable { case full, incremental }
+  /// A partial one was committed while its backup was still at work, and the backup did not end.
+  public enum Kind: String, Sendable, Codable { case full, incremental, partial }
 
   /// 32 hexadecimal digits. Any unambiguous prefix of at least 4 names the snapshot.
   public let id: String
@@ -23,11 +24,16 @@ public struct Snapshot: Sendable, Codable, Equatable, Identifiable {
   /// The file system document (JSON) that a server stored with it.
   public let document: String?
   public let statistics: BackupStatistics
+  /// Whether it is protected from being forgotten.
+  public let isHeld: Bool
+  /// Why it is held, if anyone said so.
+  public let holdReason: String?
 
   public init(
     id: String, parent: String?, kind: Kind, started: Double, completed: Double, host: String,
     user: String, programVersion: String, paths: [String], tags: [String], fileSystemID: String?,
-    fileSystemName: String?, document: String?, statistics: BackupStatistics
+    fileSystemName: String?, document: String?, statistics: BackupStatistics,
+    isHeld: Bool = false, holdReason: String? = nil
   ) {
     self.id = id
     self.parent = parent
@@ -43,6 +49,8 @@ public struct Snapshot: Sendable, Codable, Equatable, Identifiable {
     self.fileSystemName = fileSystemName
     self.document = document
     self.statistics = statistics
+    self.isHeld = isHeld
+    self.holdReason = holdReason
   }
 }
 

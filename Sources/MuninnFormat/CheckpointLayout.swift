@@ -66,6 +66,17 @@ package struct Checkpoint: Sendable, Equatable {
   package var repacks: [Repack] = []
   /// By snapshot, where any came before it.
   package var repackCounts: [RepackCount] = []
+  /// By container.
+  package var condemned: [CondemnedContainer] = []
+  /// By segment.
+  package var retired: [RetiredSegment] = []
+  /// Sessions, in order; of each the half that begins the names of what it wrote.
+  package var fenced: [Identifier] = []
+  /// By snapshot.
+  package var holds: [HeldSnapshot] = []
+  package var settings = RepositorySettings()
+  /// By snapshot.
+  package var forgottenTimes: [ForgottenTime] = []
 
   /// The most bytes of the payload that the writer puts into one frame.
   package static let frameByteCount = 4 << 20
@@ -78,6 +89,12 @@ package struct Checkpoint: Sendable, Equatable {
     case earlier = 5
     case repacks = 6
     case repackCounts = 7
+    case condemned = 16
+    case retired = 17
+    case fenced = 18
+    case holds = 19
+    case settings = 20
+    case forgottenTimes = 21
   }
 
   package init(record: UInt64, recordHash: [UInt8], journalByteCount: UInt64) {
@@ -158,6 +175,24 @@ package struct Checkpoint: Sendable, Equatable {
         writer.identifier(item.snapshot)
         writer.count(item.count)
       }
+    case .condemned:
+      if condemned.isEmpty { return nil }
+      writer.list(condemned) { $0.encode(into: &$1) }
+    case .retired:
+      if retired.isEmpty { return nil }
+      writer.list(retired) { $0.encode(into: &$1) }
+    case .fenced:
+      if fenced.isEmpty { return nil }
+      writer.list(fenced) { $1.integer($0.high) }
+    case .holds:
+      if holds.isEmpty { return nil }
+      writer.list(holds) { $0.encode(into: &$1) }
+    case .settings:
+      if settings == RepositorySettings() { return nil }
+      settings.encode(into: &writer)
+    case .forgottenTimes:
+      if forgottenTimes.isEmpty { return nil }
+      writer.list(forgottenTimes) { $0.encode(into: &$1) }
     }
     return writer.bytes
   }
@@ -197,6 +232,27 @@ package struct Checkpoint: Sendable, Equatable {
       repackCounts = try reader.list("snapshot count") { (reader) throws(FormatError) in
         RepackCount(
           snapshot: try reader.identifier(), count: try reader.count(limit: limit, "repacks"))
+      }
+    case .condemned:
+      condemned = try reader.list("condemned containers") { (reader) throws(FormatError) in
+        try CondemnedContainer(decoding: &reader)
+      }
+    case .retired:
+      retired = try reader.list("retired segments") { (reader) throws(FormatError) in
+        try RetiredSegment(decoding: &reader)
+      }
+    case .fenced:
+      fenced = try reader.list("fenced sessions") { (reader) throws(FormatError) in
+        Identifier(high: try reader.integer(UInt64.self), low: 0)
+      }
+    case .holds:
+      holds = try reader.list("held snapshots") { (reader) throws(FormatError) in
+        try HeldSnapshot(decoding: &reader)
+      }
+    case .settings: settings = try RepositorySettings(decoding: &reader)
+    case .forgottenTimes:
+      forgottenTimes = try reader.list("forgotten snapshots") { (reader) throws(FormatError) in
+        try ForgottenTime(decoding: &reader)
       }
     }
   }

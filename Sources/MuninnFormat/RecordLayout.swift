@@ -87,6 +87,19 @@ package enum JournalOperation: Sendable, Equatable {
   case repacked(added: [ContainerRecord], removed: [Identifier])
   /// Records that are given up: what they said is lost, and the journal is whole without them.
   case bridged([BridgedRecords])
+  /// Live containers that no snapshot has.
+  case condemned([Identifier])
+  /// Condemned containers that live again.
+  case rescued([Identifier])
+  /// Condemned containers and retired segments whose bytes will be deleted. The sessions that wrote
+  /// them are fenced.
+  case swept(containers: [Identifier], segments: [Identifier])
+  /// Sessions that commit nothing any more.
+  case fenced([Identifier])
+  /// Containers of sessions that the same record fences, live from here on.
+  case adopted([ContainerRecord])
+  case annotated([Annotation])
+  case settings(RepositorySettings)
 }
 
 /// A journal record: an envelope (the object id is the record's number), then one frame with this
@@ -187,6 +200,28 @@ extension JournalOperation {
     case .bridged(let ranges):
       writer.list(ranges) { $0.encode(into: &$1) }
       return (15, writer.bytes)
+    case .condemned(let ids):
+      writer.identifiers(ids)
+      return (8, writer.bytes)
+    case .rescued(let ids):
+      writer.identifiers(ids)
+      return (9, writer.bytes)
+    case .swept(let containers, let segments):
+      writer.identifiers(containers)
+      writer.identifiers(segments)
+      return (10, writer.bytes)
+    case .fenced(let sessions):
+      writer.identifiers(sessions)
+      return (11, writer.bytes)
+    case .adopted(let records):
+      writer.list(records) { $0.encode(into: &$1) }
+      return (12, writer.bytes)
+    case .annotated(let annotations):
+      writer.list(annotations) { $0.encode(into: &$1) }
+      return (13, writer.bytes)
+    case .settings(let settings):
+      settings.encode(into: &writer)
+      return (14, writer.bytes)
     }
   }
 
@@ -217,6 +252,22 @@ extension JournalOperation {
         try reader.list("bridged records") { (reader) throws(FormatError) in
           try BridgedRecords(decoding: &reader)
         })
+    case 8: self = .condemned(try reader.identifiers())
+    case 9: self = .rescued(try reader.identifiers())
+    case 10:
+      self = .swept(containers: try reader.identifiers(), segments: try reader.identifiers())
+    case 11: self = .fenced(try reader.identifiers())
+    case 12:
+      self = .adopted(
+        try reader.list("container count") { (reader) throws(FormatError) in
+          try ContainerRecord(decoding: &reader)
+        })
+    case 13:
+      self = .annotated(
+        try reader.list("annotation count") { (reader) throws(FormatError) in
+          try Annotation(decoding: &reader)
+        })
+    case 14: self = .settings(try RepositorySettings(decoding: &reader))
     default:
       throw FormatError(
         .unsupportedVersion, "a journal operation of type \(type): use a newer build")

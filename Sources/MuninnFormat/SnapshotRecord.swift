@@ -58,6 +58,8 @@ package struct SnapshotRecord: Sendable, Equatable {
   package var id: Identifier
   package var parent: Identifier?
   package var isFull = true
+  /// Committed while its backup was still at work: it lacks what comes later in the order of paths.
+  package var isPartial = false
   package var startedNanoseconds: Int64 = 0
   package var completedNanoseconds: Int64 = 0
   package var host: [UInt8] = []
@@ -87,7 +89,7 @@ package struct SnapshotRecord: Sendable, Equatable {
   func encode(into writer: inout ByteWriter) {
     writer.identifier(id)
     writer.optionalIdentifier(parent)
-    writer.byte(isFull ? 1 : 0)
+    writer.byte((isFull ? 1 : 0) | (isPartial ? 2 : 0))
     writer.integer(startedNanoseconds)
     writer.integer(completedNanoseconds)
     writer.lengthPrefixed(host)
@@ -115,7 +117,12 @@ package struct SnapshotRecord: Sendable, Equatable {
   ) throws(FormatError) {
     id = try reader.identifier()
     parent = try reader.optionalIdentifier()
-    isFull = try reader.flag()
+    let kind = try reader.byte()
+    guard kind <= 3 else {
+      throw FormatError(.invalidValue, "a snapshot of kind \(kind)")
+    }
+    isFull = kind & 1 != 0
+    isPartial = kind & 2 != 0
     startedNanoseconds = try reader.integer(Int64.self)
     completedNanoseconds = try reader.integer(Int64.self)
     let limit = SnapshotRecord.textLimit

@@ -14,7 +14,8 @@ struct MuninnCommand: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
       RestoreCommand.self, CheckCommand.self, StatsCommand.self, KeyCommand.self,
-      ServeCommand.self,
+      ForgetCommand.self, TagCommand.self, HoldCommand.self,
+      SettingsCommand.self, ServeCommand.self,
     ])
 
   static func main() async {

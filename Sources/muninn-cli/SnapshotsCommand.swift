@@ -35,7 +35,7 @@ struct SnapshotsCommand: AsyncParsableCommand {
         Terminal.safe(snapshot.paths.joined(separator: " ")), snapshot.kind.rawValue,
         Quantity.count(snapshot.statistics.files), Quantity.size(snapshot.statistics.bytes),
         Quantity.size(snapshot.statistics.bytesStored),
-        Terminal.safe(snapshot.tags.joined(separator: ",")),
+        Terminal.safe((snapshot.tags + (snapshot.isHeld ? ["(held)"] : [])).joined(separator: ",")),
       ])
     }
     for line in table.lines { Terminal.print(line) }

@@ -32,6 +32,13 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
     record("record-checkpoint", .checkpoint(Sample.checkpointRecord)), checkpoint, head,
     record("record-repacked", Sample.repackedOperation),
     record("record-bridged", Sample.bridgedOperation),
+    record("record-condemned", Sample.condemnedOperation),
+    record("record-rescued", Sample.rescuedOperation),
+    record("record-swept", Sample.sweptOperation),
+    record("record-fenced", Sample.fencedOperation),
+    record("record-adopted", Sample.adoptedOperation),
+    record("record-annotated", Sample.annotatedOperation),
+    record("record-settings", Sample.settingsOperation),
     wholeRecord,
     header(.none), header(.aes256gcm), passphraseSlot, keyFileSlot, identities,
   ]

@@ -117,6 +117,7 @@ extension SeededGenerator {
     snapshot.parent = oneIn(2) ? nil : identifier()
     snapshot.repairs = oneIn(2) ? nil : identifier()
     snapshot.isFull = oneIn(2)
+    snapshot.isPartial = oneIn(3)
     snapshot.startedNanoseconds = Int64(bitPattern: number())
     snapshot.completedNanoseconds = Int64(bitPattern: number())
     snapshot.host = text(upTo: 30)
@@ -143,8 +144,30 @@ extension SeededGenerator {
     }
   }
 
+  private mutating func annotation() -> Annotation {
+    var annotation = Annotation(snapshot: identifier())
+    annotation.addedTags = (0..<(next() % 4)).map { _ in text(upTo: 30) }
+    annotation.removedTags = (0..<(next() % 4)).map { _ in text(upTo: 30) }
+    annotation.hold = [.unchanged, .set, .lifted][Int(next() % 3)]
+    annotation.reason = text(upTo: 40)
+    return annotation
+  }
+
+  private mutating func settings() -> RepositorySettings {
+    var settings = RepositorySettings()
+    settings.minimumAge = number()
+    return settings
+  }
+
   mutating func operation() -> JournalOperation {
-    switch next() % 7 {
+    switch next() % 14 {
+    case 7: .condemned(identifiers(upTo: 20))
+    case 8: .rescued(identifiers(upTo: 20))
+    case 9: .swept(containers: identifiers(upTo: 9), segments: identifiers(upTo: 9))
+    case 10: .fenced(identifiers(upTo: 20))
+    case 11: .adopted(containers())
+    case 12: .annotated((0..<(next() % 4)).map { _ in annotation() })
+    case 13: .settings(settings())
     case 0: .containers(containers())
     case 5: .repacked(added: containers(), removed: identifiers(upTo: 9))
     case 6:

@@ -248,6 +248,16 @@ enum Sample {
     checkpoint.earlier = [checkpointRecord]
     checkpoint.repacks = [Repack(added: [identifier(3)], removed: [identifier(1), identifier(2)])]
     checkpoint.repackCounts = [RepackCount(snapshot: identifier(20), count: 1)]
+    if case .adopted(let records) = adoptedOperation {
+      checkpoint.condemned = records.map { CondemnedContainer(container: $0, number: 2) }
+    }
+    checkpoint.retired = [RetiredSegment(id: identifier(41), byteCount: 800, number: 1)]
+    checkpoint.fenced = [7, 9].map { Identifier(high: $0, low: 0) }
+    checkpoint.holds = [HeldSnapshot(snapshot: identifier(20), reason: Array("audit".utf8))]
+    checkpoint.settings.minimumAge = 86_400
+    checkpoint.forgottenTimes = [
+      ForgottenTime(snapshot: identifier(19), nanoseconds: 1_700_000_000_000_000_004)
+    ]
     return checkpoint
   }
 
@@ -263,6 +273,34 @@ enum Sample {
     BridgedRecords(first: 1, last: 1, reason: Array("checksum".utf8)),
     BridgedRecords(first: 5, last: 1 << 40, reason: []),
   ])
+
+  static let condemnedOperation = JournalOperation.condemned([identifier(1), identifier(2)])
+  static let rescuedOperation = JournalOperation.rescued([identifier(2)])
+  static let sweptOperation = JournalOperation.swept(
+    containers: [identifier(1)], segments: [identifier(39)])
+  static let fencedOperation = JournalOperation.fenced([Identifier(high: 7, low: 0)])
+
+  static let adoptedOperation = JournalOperation.adopted([
+    ContainerRecord(
+      id: Identifier(high: 7, low: 8), isManifest: true, byteCount: 5000, chunkCount: 3,
+      rawByteCount: 9000)
+  ])
+
+  static var annotatedOperation: JournalOperation {
+    var tagged = Annotation(snapshot: identifier(20))
+    tagged.addedTags = [Array("new".utf8), []]
+    tagged.removedTags = [Array("tag".utf8)]
+    var held = Annotation(snapshot: identifier(22))
+    held.hold = .set
+    held.reason = Array("audit".utf8)
+    return .annotated([tagged, held])
+  }
+
+  static var settingsOperation: JournalOperation {
+    var settings = RepositorySettings()
+    settings.minimumAge = 14 * 86_400
+    return .settings(settings)
+  }
 
   static let forgottenOperation = JournalOperation.forgotten([identifier(18), identifier(17)])
 

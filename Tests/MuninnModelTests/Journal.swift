@@ -45,7 +45,7 @@ extension World {
       case Snapshots.final.0, Snapshots.partial.0: needed(by: Session.writers.0)
       default: needed(by: Session.writers.1)
       }
-    guard isRepacked, named & Container.old != 0 else { return named }
+    guard repackedFor & snapshot != 0, named & Container.old != 0 else { return named }
     return named & ~Container.old | Container.repacked
   }
 
@@ -117,7 +117,6 @@ extension World {
   mutating func rescue(_ containers: Bits, _ rules: Rules) {
     condemned &= ~containers
     live |= containers
-    if containers & Container.old != 0, rules.holds(.rescueUndoesRepacking) { isRepacked = false }
     // A sweep compares the number of the condemnation that it waited for.
     if collector.stage == Collector.Stage.listed, rules.holds(.sweepsByRecord) {
       collector.chosen &= ~containers

@@ -35,8 +35,8 @@ enum Rule: String, CaseIterable, Sendable {
   case adoptsWithFence
   /// Repacking checks, in its commit, that it saw every snapshot that has the container.
   case repacksByRecord
-  /// Rescuing a repacked container undoes its repacking.
-  case rescueUndoesRepacking
+  /// A repacking speaks of the snapshots before it, not of those that come after.
+  case repackingLooksBack
 }
 
 /// The rules in force.

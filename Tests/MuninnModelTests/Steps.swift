@@ -124,7 +124,7 @@ struct Steps {
     after.land()
     after.live |= Container.repacked
     after.condemn(Container.old)
-    after.isRepacked = true
+    after.repackedFor = rules.holds(.repackingLooksBack) ? world.snapshots : 31
     if after.repacker.stage == Stage.sent { after.repacker.stage = Stage.ending }
     add("a repacking lands", after)
   }

@@ -94,8 +94,8 @@ struct World {
   var swept: Bits = 0
   var fenced: Bits = 0
   var snapshots: Bits = Snapshots.first
-  /// Whether snapshots that name the old container mean the repacked one.
-  var isRepacked = false
+  /// The snapshots that mean the repacked container where they name the old one.
+  var repackedFor: Bits = 0
   // The storage.
   var present: Bits = Container.old
   var notes: Bits = 0
@@ -163,7 +163,7 @@ extension World {
     high |= UInt64(reader.stage) << 16 | UInt64(reader.wanted) << 20 | UInt64(reader.known) << 24
     high |= UInt64(repacker.stage) << 28 | UInt64(repacker.copied) << 32
     high |= UInt64(repacker.seen) << 34 | UInt64(repacker.known) << 39
-    high |= UInt64(isRepacked ? 1 : 0) << 43
+    high |= UInt64(repackedFor) << 43
     return PackedWorld(low: low, high: high)
   }
 
@@ -184,7 +184,7 @@ extension World {
     (reader.stage, reader.wanted, reader.known) = (high(16), high(20), high(24))
     (repacker.stage, repacker.copied) = (high(28), high(32, 3))
     (repacker.seen, repacker.known) = (high(34, 31), high(39))
-    isRepacked = high(43, 1) == 1
+    repackedFor = high(43, 31)
   }
 
   /// The same world with the two writers exchanged, which is no other world.
@@ -206,6 +206,7 @@ extension World {
     world.pending = sessions(pending)
     world.fenced = sessions(fenced)
     world.snapshots = snapshots(self.snapshots)
+    world.repackedFor = snapshots(repackedFor)
     world.writers = (writers.1, writers.0)
     world.writers.0.known = containers(writers.1.known)
     world.writers.1.known = containers(writers.0.known)

@@ -121,7 +121,7 @@ extension Store {
 
   /// Commits operations as one record: prepare on top of N, try N+1; where another was first, read
   /// it, let `prepare` look at the new state, and try again. Everything that the operations name
-  /// must be durable already.
+  /// must be durable already. Where `prepare` has none, nothing is committed.
   ///
   /// When it returns, the record is durable and `state` includes it. After an ambiguous answer the
   /// number is read again: identical bytes mean that this record won. Where a checkpoint is due, it
@@ -145,6 +145,7 @@ extension Store {
           object: problem.object)
       }
       let operations = try prepare(state)
+      if operations.isEmpty { return }
       let number = state.head + 1
       let record = JournalRecord(
         number: number, previousHash: state.headHash, session: session, nonce: randomIdentifier(),

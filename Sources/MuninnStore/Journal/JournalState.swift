@@ -27,6 +27,8 @@ package struct JournalState: Sendable {
   package private(set) var byteCount: UInt64 = 0
   /// The newest checkpoints, the newest last: a damaged one falls back to the one before.
   package private(set) var checkpoints: [CheckpointRecord] = []
+  /// What is on its way out, fenced, held and set.
+  package private(set) var upkeep = UpkeepState()
   /// What a reader of the state without the newest checkpoint would have to read.
   private(set) var sinceCheckpoint = (records: 0, bytes: 0)
   /// Records that could not be read. A repository that has any is read, never written.
@@ -69,10 +71,10 @@ package struct JournalState: Sendable {
     self.byteCount += UInt64(byteCount)
     sinceCheckpoint.records += 1
     sinceCheckpoint.bytes += byteCount
-    for operation in record.operations { apply(operation) }
+    for operation in record.operations { apply(operation, at: record.timeNanoseconds) }
   }
 
-  private mutating func apply(_ operation: JournalOperation) {
+  private mutating func apply(_ operation: JournalOperation, at nanoseconds: Int64) {
     switch operation {
     case .containers(let records):
       for container in records { containers[container.id] = container }
@@ -82,21 +84,61 @@ package struct JournalState: Sendable {
         guard let place = places.removeValue(forKey: id) else { continue }
         forgottenSets[id] = snapshots[place].containers
         forgotten.insert(place)
+        upkeep.forget(id, at: nanoseconds)
       }
     case .segments(let added, let removed):
       for segment in added { segments[segment.id] = segment }
-      for id in removed { segments[id] = nil }
+      for id in removed {
+        guard let segment = segments.removeValue(forKey: id) else { continue }
+        upkeep.retired[id] = RetiredSegment(id: id, byteCount: segment.byteCount, number: head)
+      }
     case .checkpoint(let checkpoint):
       checkpoints.append(checkpoint)
       if checkpoints.count > JournalState.rememberedCheckpointCount {
         checkpoints.removeFirst()
       }
       sinceCheckpoint = (0, 0)
+      upkeep.expire(at: nanoseconds)
     case .repacked(let added, let removed):
       for container in added { containers[container.id] = container }
-      for id in removed { containers[id] = nil }
+      condemn(removed)
       repacks.append(Repack(added: added.map(\.id), removed: removed))
     case .bridged(let ranges): bridge(ranges)
+    case .condemned(let ids): condemn(ids)
+    case .rescued(let ids):
+      for id in ids {
+        guard let condemned = upkeep.condemned.removeValue(forKey: id) else { continue }
+        containers[id] = condemned.container
+      }
+    case .swept(let containers, let segments):
+      upkeep.sweep(containers: containers, segments: segments)
+    case .fenced(let sessions): upkeep.fenced.formUnion(sessions.map(\.high))
+    case .adopted(let records):
+      for container in records { containers[container.id] = container }
+    case .annotated(let annotations):
+      settle()
+      for annotation in annotations { annotate(annotation) }
+    case .settings(let settings): upkeep.settings = settings
+    }
+  }
+
+  private mutating func condemn(_ ids: [Identifier]) {
+    for id in ids {
+      guard let container = containers.removeValue(forKey: id) else { continue }
+      upkeep.condemned[id] = CondemnedContainer(container: container, number: head)
+    }
+  }
+
+  private mutating func annotate(_ annotation: Annotation) {
+    guard let place = places[annotation.snapshot] else { return }
+    snapshots[place].tags.removeAll { annotation.removedTags.contains($0) }
+    for tag in annotation.addedTags where !snapshots[place].tags.contains(tag) {
+      snapshots[place].tags.append(tag)
+    }
+    switch annotation.hold {
+    case .unchanged: break
+    case .set: upkeep.holds[annotation.snapshot] = annotation.reason
+    case .lifted: upkeep.holds[annotation.snapshot] = nil
     }
   }
 
@@ -247,6 +289,7 @@ extension JournalState {
     for item in checkpoint.forgottenSets { forgottenSets[item.snapshot] = item.containers }
     repacks = checkpoint.repacks
     for item in checkpoint.repackCounts { repacksBefore[item.snapshot] = item.count }
+    upkeep = UpkeepState(checkpoint)
     findPlaces()
   }
 
@@ -264,6 +307,7 @@ extension JournalState {
       repacksBefore.filter { sets.contains($0.key) }
       .map { RepackCount(snapshot: $0.key, count: $0.value) }
       .sorted { $0.snapshot < $1.snapshot }
+    upkeep.write(into: &checkpoint)
     return checkpoint
   }
 
@@ -271,8 +315,9 @@ extension JournalState {
   /// others can be let go: a new snapshot's base is always live when it is committed.
   private func neededSets() -> [ForgottenSet] {
     var needed: [Identifier: ContainerSet] = [:]
-    for snapshot in snapshots {
-      var next = snapshot.containers.base
+    let protected = upkeep.forgottenTimes.keys
+    for first in snapshots.map(\.containers.base) + protected.map(Optional.some) {
+      var next = first
       while let id = next, needed[id] == nil, let set = forgottenSets[id] {
         needed[id] = set
         next = set.base
