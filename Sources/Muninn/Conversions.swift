@@ -16,6 +16,7 @@ extension MuninnError {
       case .noSpace: .noSpace
       case .accessDenied: .accessDenied
       case .invalidInput: .invalidInput
+      case .fenced: .busy
       case .cancelled: .cancelled
       case .inputOutput: .inputOutput
       }

@@ -40,6 +40,8 @@ extension Repository {
       let counters = ProgressCounters()
       let reporter = ProgressReporter(counters, progress)
       defer { reporter?.finish() }
+      let registration = try beginReading(.check).registration
+      defer { registration?.end() }
       let outcome = try asMuninn(pipeline: { () throws(PipelineError) in
         try CheckPipeline(
           store: store, readData: options.readData, threads: Machine.coreCount,

@@ -19,7 +19,8 @@ extension Repository {
       let counters = ProgressCounters()
       let reporter = ProgressReporter(counters, progress)
       defer { reporter?.finish() }
-      let journal = try currentJournal()
+      let (registration, journal) = try beginReading(.restore)
+      defer { registration?.end() }
       let snapshot = try select(request.snapshot, in: journal)
       let target = pathBytes(display: request.target)
       guard target.first == 0x2F else {

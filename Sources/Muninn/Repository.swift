@@ -130,6 +130,21 @@ public final class Repository: Sendable {
     return journal
   }
 
+  /// The journal for a reader that takes its time, and its registration: a collection waits for it
+  /// to end. None where the repository cannot be written; then a prune can take away what is read.
+  func beginReading(
+    _ work: SessionNote.Work
+  ) throws(MuninnError) -> (registration: Registration?, journal: JournalState) {
+    guard let (registration, journal) = try? Registration.begin(store, work) else {
+      return (nil, try currentJournal())
+    }
+    do throws(StoreError) { try state.notice(journal, of: store) } catch {
+      registration.end()
+      throw MuninnError(error)
+    }
+    return (registration, journal)
+  }
+
   func currentJournal() throws(MuninnError) -> JournalState {
     try asMuninn(store: { () throws(StoreError) in try readJournal() })
   }

@@ -11,6 +11,9 @@ package final class Store: Sendable {
   package let identifying: Identifying
   private let keyRing: Monitor<KeyRing?>
   let containers = ContainerCache()
+  #if DEBUG
+    package let syncPoints = SyncPoints()
+  #endif
   private let readIndex = Monitor<ChunkIndex?>(nil)
 
   init(storage: any Storage, header: RepositoryHeader, keys: KeyRing?) throws(StoreError) {

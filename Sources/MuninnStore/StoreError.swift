@@ -15,6 +15,8 @@ package struct StoreError: Error, Sendable, CustomStringConvertible {
     /// The repository is older than what this machine has seen of it.
     case rolledBack
     case invalidInput
+    /// The session was taken for dead.
+    case fenced
     case cancelled
     case inputOutput
   }

@@ -10,6 +10,9 @@ package final class WriteSession: Sendable {
   package let id: Identifier
   package let index: ChunkIndex
   let store: Store
+  private let registration: Registration
+  /// Containers of dead sessions that this one took over.
+  package let adoptedCount: Int
 
   private struct State {
     var journal: JournalState
@@ -25,16 +28,21 @@ package final class WriteSession: Sendable {
   /// Registers the session and starts the thread that syncs its containers.
   package init(store: Store, limits: IndexLimits? = nil) throws(StoreError) {
     self.store = store
-    let journal = try store.loadJournal()
-    if let problem = journal.problems.first { throw problem }
-    try store.relyOn(journal)
-    id = Identifier(high: randomIdentifier().high, low: 0)
-    index = try ChunkIndex(store: store, journal: journal, session: id, limits: limits)
+    let (registration, registered) = try Registration.begin(store, .backup)
+    self.registration = registration
+    id = registration.id
+    var journal = registered
+    do throws(StoreError) {
+      if let problem = journal.problems.first { throw problem }
+      try store.relyOn(journal)
+      adoptedCount = try Adoption.run(store, session: registration.id, state: &journal)
+      index = try ChunkIndex(
+        store: store, journal: journal, session: registration.id, limits: limits)
+    } catch {
+      registration.end()
+      throw error
+    }
     state = Monitor(State(journal: journal))
-    let name = ObjectName.session(id)
-    let note = [UInt8](
-      "\(Machine.hostName()) \(Machine.processID()) \(Machine.nowNanoseconds())\n".utf8)
-    try onDisk(name) { () throws(DiskError) in try store.storage.put(name, note) }
     syncThread.withLock {
       $0 = WorkerThread.start(name: "muninn-sync") { [queue, self] in
         while let container = queue.pop() { finish(container) }
@@ -113,11 +121,7 @@ package final class WriteSession: Sendable {
     var committed = draft
     try store.commit(session: id, state: &journal) { (state) throws(StoreError) in
       // Every container that the snapshot needs must live now, not only when it was found.
-      if let lost = needed.first(where: { state.containers[$0] == nil && !own.contains($0) }) {
-        throw StoreError(
-          .damaged, "is needed by the new snapshot and no longer in the repository",
-          object: ObjectName.container(lost))
-      }
+      let rescued = try state.revalidate(needed, own: own, session: id)
       committed.completedNanoseconds = Machine.nowNanoseconds()
       committed.counts.bytesStored =
         synced.reduce(0) { $0 + $1.byteCount }
@@ -131,7 +135,9 @@ package final class WriteSession: Sendable {
           .segments(
             added: change.added, removed: change.removed.filter { state.segments[$0] != nil }))
       }
+      operations += rescued
       operations.append(.snapshot(committed))
+      store.reach(.commitPrepared)
       return operations
     }
     isCommitted = true
@@ -158,6 +164,6 @@ package final class WriteSession: Sendable {
     queue.cancel()
     syncThread.withLock { $0.take() }?.join()
     index.endMerging()
-    try? store.storage.delete(ObjectName.session(id))
+    registration.end()
   }
 }

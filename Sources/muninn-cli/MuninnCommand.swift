@@ -14,7 +14,7 @@ struct MuninnCommand: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
       RestoreCommand.self, CheckCommand.self, StatsCommand.self, KeyCommand.self,
-      ForgetCommand.self, TagCommand.self, HoldCommand.self,
+      ForgetCommand.self, PruneCommand.self, TagCommand.self, HoldCommand.self,
       SettingsCommand.self, ServeCommand.self,
     ])
 

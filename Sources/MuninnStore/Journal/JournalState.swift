@@ -270,6 +270,11 @@ package struct JournalState: Sendable {
     done = end
   }
 
+  /// A snapshot's set as it was written, forgotten or not, and how many repacks came before it.
+  func writtenSet(of snapshot: Identifier) -> (set: ContainerSet, repacksBefore: Int)? {
+    difference(of: snapshot).map { ($0, repacksBefore[snapshot] ?? 0) }
+  }
+
   private func difference(of snapshot: Identifier) -> ContainerSet? {
     places[snapshot].map { snapshots[$0].containers } ?? forgottenSets[snapshot]
   }
