@@ -38,6 +38,7 @@ MUNINN=$("$swift" build --show-bin-path)/muninn
 export MUNINN
 stage 'tidy sources' tests --filter '^TidyTests'
 stage 'kill -9 during backups' bash Tests/crash.sh short
+stage 'kill -9 during restores' bash Tests/restore-kill.sh short
 stage 'unchanged tree' bash Tests/unchanged.sh short
 stage 'full disk' bash Tests/fulldisk.sh short
 stage 'hostile tree' bash Tests/hostile.sh short

@@ -36,6 +36,7 @@ extension MuninnError {
       case .noSpace: .noSpace
       case .accessDenied: .accessDenied
       case .cancelled: .cancelled
+      case .busy: .busy
       case .inputOutput, .store: .inputOutput
       }
     self.init(code, error.message, path: error.path)

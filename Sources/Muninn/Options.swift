@@ -41,13 +41,45 @@ public enum SnapshotSelector: Sendable, Equatable {
   case at(seconds: Double, fileSystemID: String? = nil)
 }
 
+/// What a restore does with files that are in the target already.
+public enum OverwritePolicy: String, Sendable, Codable, CaseIterable {
+  /// They stay as they are.
+  case never
+  /// A file of the same size and time of modification has the content already; any other becomes
+  /// what the snapshot says.
+  case changed
+  /// Every file's content is compared, and what differs becomes what the snapshot says.
+  case always
+}
+
 /// What to restore, and where to.
 public struct RestoreRequest: Sendable {
   public var snapshot: SnapshotSelector
-  /// A directory that is absent or empty.
+  /// A directory that is absent or empty, or that holds the unfinished restore of the same
+  /// snapshot, which then goes on where it was; any other with `overwrite`.
   public var target: String
   /// Paths below the snapshot's root; empty means everything.
   public var paths: [String] = []
+  /// Patterns in gitignore syntax, as a backup's: what they match is left out.
+  public var excludes: [String] = []
+  /// The same, of what alone is restored, with the directories above it.
+  public var includes: [String] = []
+  /// What happens to files that are there already; nil refuses a target that is not empty.
+  public var overwrite: OverwritePolicy?
+  /// Remove what the target has and the snapshot has not. Only with `overwrite`.
+  public var deletesOthers: Bool = false
+  /// Write only what differs into large files that are there, instead of replacing them. Whoever
+  /// has such a file open meets old and new content mixed while the restore runs.
+  public var updatesInPlace: Bool = true
+  /// Whether character and block devices are made.
+  public var makesDevices: Bool = true
+  /// Put everything on stable storage before the restore is done. Without it a power loss soon
+  /// after may still lose what was restored, as with any copy.
+  public var syncs: Bool = false
+  /// Read everything back from the disk in the end, and compare it with the snapshot.
+  public var verifies: Bool = false
+  /// Bytes of content restored in a second at most, on average.
+  public var bytesPerSecond: UInt64?
   /// Lay files out in path order in preallocated contiguous extents; holes stay holes.
   public var defragment: Bool = false
   /// Report the extents that the restored files lie in, and those of the source where it is on this

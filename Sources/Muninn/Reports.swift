@@ -31,6 +31,18 @@ public struct ExtentStatistics: Sendable, Codable, Equatable {
   }
 }
 
+/// What a restore would do to a path.
+public enum RestoreChange: String, Sendable, Codable {
+  case create, replace
+  /// The content would be compared, and what differs written.
+  case update
+  /// The content is right already.
+  case keep
+  /// It would stay, whatever it is.
+  case leave
+  case delete
+}
+
 public struct RestoreReport: Sendable, Codable {
   public let snapshot: String
   public let seconds: Double
@@ -39,6 +51,18 @@ public struct RestoreReport: Sendable, Codable {
   public let bytes: UInt64
   public let containersRead: UInt64
   public let containerBytesRead: UInt64
+  /// Bytes of content that were written; the rest was there.
+  public var bytesWritten: UInt64 = 0
+  /// Of those, bytes that an attempt which was interrupted had written before.
+  public var bytesRewritten: UInt64 = 0
+  /// Entries that were there already and stay, as they were or with new metadata.
+  public var entriesKept: UInt64 = 0
+  /// Entries that the snapshot does not have and that were removed.
+  public var entriesDeleted: UInt64 = 0
+  /// Whether this went on with a restore that was interrupted.
+  public var isResumed: Bool = false
+  /// Files that were read back and are what the snapshot says.
+  public var filesVerified: UInt64 = 0
   /// Of the restored files, where it was asked for and the file system tells.
   public let extents: ExtentStatistics?
   /// Of the same files in the source, where it is on this machine still and they have not changed.

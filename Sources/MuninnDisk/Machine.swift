@@ -32,6 +32,18 @@ package enum Machine {
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
   }
 
+  /// The running boot's id, `/proc/sys/kernel/random/boot_id`: other after each start of the
+  /// system. Empty where the system does not tell.
+  package static let bootIdentity: [UInt8] = {
+    let path = "/proc/sys/kernel/random/boot_id"
+    guard let file = try? FileCalls.openForReading(at: AT_FDCWD, path, path: path) else {
+      return []
+    }
+    let buffer = Buffer(capacity: 64)
+    let got = (try? FileCalls.read(file.descriptor, into: buffer.bytes, path: path)) ?? 0
+    return [UInt8](buffer.bytes[..<got])
+  }()
+
   /// Since some moment in the past, CLOCK_MONOTONIC: for durations.
   package static func monotonicNanoseconds() -> UInt64 {
     var time = timespec()

@@ -19,26 +19,39 @@ package struct RestoredIdentity: Sendable, Equatable {
 /// A file that remembers the identities of a restored tree's files, so that the next backup of that
 /// tree reads none of them. Losing it costs time, never data.
 ///
-/// Header, all integers little-endian: magic `MUNIDENT` (8), version (4, 1), bytes of the target's
+/// A restore need not sync what it writes. So where the system went down after it, files may have
+/// their identities and not their contents: a catalogue of an earlier boot counts only if the files
+/// were synced before it was written.
+///
+/// Header, all integers little-endian: magic `MUNIDENT` (8), version (4, 2), bytes of the target's
 /// path (4), snapshot (16), written (nanoseconds since 1970, 8), identities (8), XXH3-64 of the
-/// header with this field as zeros, path included (8), then the path. Then blocks: identities (4),
+/// boot's id (8), whether the files were synced (8: 0 or 1), XXH3-64 of the header with this field
+/// as zeros, path included (8), then the path. Then blocks: identities (4),
 /// bytes (4), first ordinal (8), XXH3-64 of these 16 bytes and the block's (8), then for each
 /// identity the ordinal's difference to the one before it in the block (varint, the first to the
 /// block's), the inode (varint) and the time of change (8).
 package enum IdentityCatalogue {
   static let magic = [UInt8]("MUNIDENT".utf8)
-  static let version: UInt32 = 1
-  static let headerByteCount = 56
+  static let version: UInt32 = 2
+  static let headerByteCount = 72
   static let blockHeaderByteCount = 24
   static let identitiesPerBlock = 4096
   /// An identity takes at most two varints and a time.
   static let maximumBlockByteCount = identitiesPerBlock * 28
+
+  /// Stands for the running boot; 0 where the system does not tell, which is never another one.
+  static func bootNumber() -> UInt64 {
+    let boot = Machine.bootIdentity
+    return boot.isEmpty ? 0 : boot.withUnsafeBytes { MuninnFormat.checksum($0) }
+  }
 
   struct Header {
     var snapshot: Identifier
     var target: [UInt8]
     var writtenNanoseconds: Int64
     var count: UInt64
+    var boot: UInt64
+    var isSynced: Bool
 
     func encoded() -> [UInt8] {
       let blank = encoded(checksum: 0)
@@ -53,6 +66,8 @@ package enum IdentityCatalogue {
       writer.identifier(snapshot)
       writer.integer(writtenNanoseconds)
       writer.integer(count)
+      writer.integer(boot)
+      writer.integer(UInt64(isSynced ? 1 : 0))
       writer.integer(checksum)
       writer.raw(target)
       return writer.bytes
@@ -75,7 +90,9 @@ extension IdentityCatalogue {
     package init(path: String, snapshot: Identifier, target: [UInt8]) throws(DiskError) {
       self.path = path
       temporaryPath = path + ".new-\(randomIdentifierText())"
-      header = Header(snapshot: snapshot, target: target, writtenNanoseconds: 0, count: 0)
+      header = Header(
+        snapshot: snapshot, target: target, writtenNanoseconds: 0, count: 0,
+        boot: IdentityCatalogue.bootNumber(), isSynced: false)
       file = try FileCalls.open(
         at: AT_FDCWD, temporaryPath, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600,
         path: temporaryPath)
@@ -100,11 +117,15 @@ extension IdentityCatalogue {
 
     /// Completes the catalogue and puts it in its place. `adding` are identities, sorted, that came
     /// to be known out of order.
-    package func finish(adding late: [RestoredIdentity] = []) throws(DiskError) {
+    /// `isSynced` says that the files' contents are on stable storage.
+    package func finish(
+      adding late: [RestoredIdentity] = [], isSynced: Bool = false
+    ) throws(DiskError) {
       if !late.isEmpty {
-        try merge(late)
+        try merge(late, isSynced: isSynced)
         return
       }
+      header.isSynced = isSynced
       try closeBlock()
       // Whoever relies on a time of change asks whether it is clearly older than this. A file that
       // is written to after its restore shows that in its time of modification, which the restore
@@ -148,7 +169,7 @@ extension IdentityCatalogue {
     }
 
     /// Writes what is there and what came late into a second file, in order.
-    private func merge(_ late: [RestoredIdentity]) throws(DiskError) {
+    private func merge(_ late: [RestoredIdentity], isSynced: Bool) throws(DiskError) {
       try closeBlock()
       let merged = try Writer(path: path, snapshot: header.snapshot, target: header.target)
       var blocks = try Blocks(
@@ -164,7 +185,7 @@ extension IdentityCatalogue {
         }
       }
       try merged.append(Array(rest))
-      try merged.finish()
+      try merged.finish(isSynced: isSynced)
     }
   }
 }

@@ -27,13 +27,16 @@ extension IdentityCatalogue {
     private var block: [RestoredIdentity] = []
     private var next = 0
 
-    /// ENOENT where there is none; ENOTSUP for another snapshot's, or one that this build does not
-    /// read; EBADMSG for one that is damaged.
+    /// ENOENT where there is none; ENOTSUP for another snapshot's, for one of an earlier boot whose
+    /// files were not synced, or one that this build does not read; EBADMSG for one that is
+    /// damaged.
     package init(path: String, snapshot: Identifier) throws(DiskError) {
       let file = CatalogueFile(
         try FileCalls.openForReading(at: AT_FDCWD, path, path: path))
       let header = try Header(file.descriptor, path: path)
-      guard header.snapshot == snapshot else {
+      guard header.snapshot == snapshot,
+        header.isSynced || header.boot == IdentityCatalogue.bootNumber()
+      else {
         throw DiskError(errno: ENOTSUP, operation: "read", path: path)
       }
       writtenNanoseconds = header.writtenNanoseconds
@@ -146,7 +149,7 @@ extension IdentityCatalogue.Header {
     guard head.count == fixed, Array(head.prefix(8)) == IdentityCatalogue.magic else {
       throw damaged
     }
-    let fields: (version: UInt32, targetCount: Int, Identifier, Int64, UInt64)
+    let fields: (version: UInt32, targetCount: Int, Identifier, Int64, UInt64, UInt64, UInt64)
     do {
       fields = try head.withUnsafeBytesTyped { (raw) throws(FormatError) in
         var reader = ByteReader(raw)
@@ -154,6 +157,7 @@ extension IdentityCatalogue.Header {
         return (
           try reader.integer(UInt32.self), Int(try reader.integer(UInt32.self)),
           try reader.identifier(), try reader.integer(Int64.self),
+          try reader.integer(UInt64.self), try reader.integer(UInt64.self),
           try reader.integer(UInt64.self)
         )
       }
@@ -166,7 +170,8 @@ extension IdentityCatalogue.Header {
     guard fields.targetCount <= FormatLimit.pathByteCount else { throw damaged }
     let target = try readBytes(descriptor, at: UInt64(fixed), count: fields.targetCount, path)
     self.init(
-      snapshot: fields.2, target: target, writtenNanoseconds: fields.3, count: fields.4)
+      snapshot: fields.2, target: target, writtenNanoseconds: fields.3, count: fields.4,
+      boot: fields.5, isSynced: fields.6 == 1)
     guard encoded() == head + target else { throw damaged }
   }
 }

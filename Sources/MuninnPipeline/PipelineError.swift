@@ -12,6 +12,8 @@ package struct PipelineError: Error, Sendable, CustomStringConvertible {
     case accessDenied
     case cancelled
     case inputOutput
+    /// Another operation stands in the way.
+    case busy
     /// The store's own code is in `store`.
     case store
   }

@@ -69,7 +69,7 @@ extension SnapshotSelector {
   init(argument: String) { self = argument == "latest" ? .latest() : .id(argument) }
 }
 
-/// A number of bytes: `65536`, `64K`, `64KiB`, `1M`.
+/// A number of bytes below 4 GiB: `65536`, `64K`, `64KiB`, `1M`.
 struct ByteCount: ExpressibleByArgument {
   let bytes: UInt32
 

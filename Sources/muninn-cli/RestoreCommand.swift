@@ -4,35 +4,47 @@ import Muninn
 struct RestoreCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore", abstract: "Restore a snapshot, or some paths of it.",
-    discussion: ExitStatus.discussion)
+    discussion: """
+      A restore that was stopped, killed or cut off by a power loss goes on where it was when the \
+      same command is given again.
+
+      \(ExitStatus.discussion)
+      """)
 
   @OptionGroup var source: RepositoryArgument
   @Argument(help: "A snapshot's id or its beginning, or latest.")
   var snapshot: String
-  @Option(help: "The directory to restore to: new or empty.")
+  @Option(help: "The directory to restore to: new or empty, or see --overwrite.")
   var target: String
-  @Option(
-    name: .customLong("path"),
-    help: "A path as ls shows it, to restore only that; may be given several times.")
-  var paths: [String] = []
+  @OptionGroup var selection: SelectionOptions
+  @OptionGroup var existing: ExistingOptions
   @Flag(name: .customLong("defrag"), help: "Lay files out in path order in contiguous extents.")
   var defragment = false
   @Flag(name: .customLong("extents"), help: "Report the extents of the files, as --defrag does.")
   var countsExtents = false
+  @Flag(name: .customLong("verify"), help: "Read everything back from the disk and compare it.")
+  var verifies = false
+  @Flag(name: .customLong("sync"), help: "Be done when everything is on stable storage.")
+  var syncs = false
+  @Flag(inversion: .prefixedNo, help: "Make character and block devices.")
+  var devices = true
+  @Option(name: .customLong("limit"), help: "Bytes restored in a second at most, such as 50M.")
+  var limit: ByteCount?
+  @Flag(help: "Change nothing; print what would happen to each path.")
+  var dryRun = false
+  @Flag(help: "Remove what an unfinished restore has written to the target, and forget it.")
+  var clean = false
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var report: ReportOptions
 
   func run() async throws {
-    var request = RestoreRequest(
-      snapshot: SnapshotSelector(argument: snapshot),
-      target: PathText.encode(Paths.absoluteBytes(target)))
-    request.paths = paths
-    request.defragment = defragment
-    request.countsExtents = countsExtents
-    request.threads = threads.threads
+    let target = PathText.encode(Paths.absoluteBytes(target))
+    if clean { return try await removeUnfinished(target) }
+    let request = request(target)
+    if dryRun { return try await RestorePlanOutput(isJSON: report.isJSON).run(source, request) }
     let line = ProgressLine()
     defer { line.end() }
-    let result = try await Interruption.cancelling { [request, source] in
+    let result = try await Interruption.cancelling { [source] in
       let repository = try await source.open()
       return try await repository.restore(request, progress: line.handler)
     }
@@ -45,12 +57,54 @@ struct RestoreCommand: AsyncParsableCommand {
     }
   }
 
+  private func request(_ target: String) -> RestoreRequest {
+    var request = RestoreRequest(snapshot: SnapshotSelector(argument: snapshot), target: target)
+    request.paths = selection.paths
+    request.includes = selection.includes
+    request.excludes = selection.excludes
+    request.overwrite = existing.overwrite?.policy
+    request.deletesOthers = existing.delete
+    request.updatesInPlace = existing.inPlace
+    request.makesDevices = devices
+    request.verifies = verifies
+    request.syncs = syncs
+    request.bytesPerSecond = limit.map { UInt64($0.bytes) }
+    request.defragment = defragment
+    request.countsExtents = countsExtents
+    request.threads = threads.threads
+    return request
+  }
+
+  private func removeUnfinished(_ target: String) async throws {
+    let count = try await Interruption.cancelling {
+      try await UnfinishedRestore.clean(target: target)
+    }
+    if report.isJSON {
+      try JSONOutput.print(["entriesDeleted": count])
+    } else {
+      Terminal.print("removed  \(Quantity.count(count)) entries; the restore is forgotten")
+    }
+  }
+
   private func summarise(_ result: RestoreReport) {
     let rate = result.seconds > 0 ? Double(result.bytes) / result.seconds : 0
     Terminal.print(
       "restored \(Quantity.count(result.files)) files, \(Quantity.count(result.entries)) entries,"
         + " \(Quantity.size(result.bytes)) in \(Quantity.elapsed(result.seconds))"
         + "  \(Quantity.rate(rate))")
+    if result.isResumed || result.entriesKept > 0 || result.entriesDeleted > 0 {
+      Terminal.print(
+        "kept     \(Quantity.count(result.entriesKept)) entries, wrote"
+          + " \(Quantity.size(result.bytesWritten)), deleted"
+          + " \(Quantity.count(result.entriesDeleted)) entries")
+    }
+    if result.isResumed {
+      Terminal.print(
+        "resumed  an interrupted restore; \(Quantity.size(result.bytesRewritten)) written twice")
+    }
+    if verifies {
+      Terminal.print("verified \(Quantity.count(result.filesVerified)) files, read from the disk")
+    }
     Terminal.print(
       "read     \(Quantity.count(result.containersRead)) containers,"
         + " \(Quantity.size(result.containerBytesRead))")

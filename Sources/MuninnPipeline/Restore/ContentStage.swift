@@ -47,6 +47,7 @@ final class ContentStage {
 
   private func restore(_ unit: ContentUnit) {
     let container = window.containers[unit.container]
+    run.pace?.wait(for: UInt64(unit.rawByteCount), unless: { run.shouldStop })
     load(unit, container)
     extents.removeAll(keepingCapacity: true)
     extents.append(contentsOf: window.extents[unit.extents])
@@ -132,8 +133,9 @@ final class ContentStage {
     do throws(DiskError) {
       let made = try plain.make(file: planned)
       isMade = true
+      if !planned.placement.isNew { try plain.cut(planned, made.file.descriptor) }
       let end = try write(range, to: made.file.descriptor, planned.entry.path)
-      if end < planned.entry.size {
+      if end < planned.entry.size, planned.placement.isNew {
         try FileCalls.truncate(
           made.file.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
       }
@@ -193,7 +195,7 @@ final class ContentStage {
       try FileCalls.write(
         descriptor, at: first.offset, blocks.bytes(start, count), path: displayPath(path))
       end = first.offset + UInt64(count)
-      run.countBytes(UInt64(count))
+      run.countWritten(UInt64(count))
     }
     return end
   }

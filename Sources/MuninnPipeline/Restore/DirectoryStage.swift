@@ -34,6 +34,7 @@ struct DirectoryStage {
       let handle =
         isLate && directory.id != 0
         ? try run.tree.openDirectory(entry.path) : try run.tree.handle(directory.id)
+      if directory.isAdopted { try Metadata.removeOthers(entry, of: handle.descriptor, run) }
       try Metadata.apply(
         entry, to: handle.descriptor, isOwnerDone: false, isModeDone: false, delaysFlags: false,
         run)

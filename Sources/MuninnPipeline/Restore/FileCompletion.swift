@@ -9,10 +9,17 @@ enum FileCompletion {
     _ run: RestoreRun
   ) throws(DiskError) -> RestoredIdentity? {
     let entry = planned.entry
-    try Metadata.apply(
-      entry, to: descriptor, isOwnerDone: isOwnerDone, isModeDone: isModeDone,
-      // An immutable inode takes no further names.
-      delaysFlags: planned.group != nil, run)
+    // An immutable inode takes no further names, and no other one either.
+    let isRenamed = planned.placement.isRenamed
+    try Metadata.complete(
+      planned, descriptor, isOwnerDone: isOwnerDone, isModeDone: isModeDone,
+      delaysFlags: planned.group != nil || isRenamed, run)
+    if isRenamed {
+      try NewEntry.takeName(planned, run)
+      if planned.group == nil, entry.inodeFlags != 0 {
+        try Metadata.setFlags(entry.inodeFlags, of: descriptor, entry.path, run)
+      }
+    }
     var identity: RestoredIdentity?
     if run.records || run.onRestored != nil {
       let status = try FileCalls.status(of: descriptor, path: displayPath(entry.path))
@@ -44,16 +51,21 @@ enum FileCompletion {
     _ planned: PlannedEntry, isMade: Bool, _ message: String, _ run: RestoreRun
   ) {
     let path = planned.entry.path
-    if isMade {
+    // What was there before stays, as far as it was.
+    if isMade, planned.placement.isNew {
       do throws(DiskError) {
         let directory = try run.tree.handle(planned.directory)
         try FileCalls.unlink(
-          at: directory.descriptor, lastName(of: path), path: displayPath(path))
+          at: directory.descriptor, planned.makingName, path: displayPath(path))
       } catch {
         run.fail(path, "could not be removed after it failed: \(error.description)")
       }
     }
     if let group = planned.group { run.links.fail(group) }
-    run.fail(path, message)
+    if case .update = planned.placement {
+      run.fail(path, "\(message); what was written to it until then stays in it")
+    } else {
+      run.fail(path, message)
+    }
   }
 }

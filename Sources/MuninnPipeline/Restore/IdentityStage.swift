@@ -5,6 +5,8 @@ import MuninnDisk
 final class IdentityStage {
   private let run: RestoreRun
   private var writer: IdentityCatalogue.Writer?
+  /// Whether the files' contents are on stable storage.
+  var isSynced = false
 
   init(run: RestoreRun, _ destination: CatalogueDestination?, target: [UInt8]) {
     self.run = run
@@ -20,7 +22,7 @@ final class IdentityStage {
   }
 
   func finish(_ late: [RestoredIdentity]) {
-    attempt { () throws(DiskError) in try writer?.finish(adding: late) }
+    attempt { () throws(DiskError) in try writer?.finish(adding: late, isSynced: isSynced) }
   }
 
   private func attempt(_ body: () throws(DiskError) -> Void) {

@@ -1,5 +1,6 @@
 import MuninnDisk
 import MuninnFormat
+import Synchronization
 
 /// The hard-link groups of a restore, by the path that the manifest names them by.
 final class LinkGroups: Sendable {
@@ -54,9 +55,7 @@ struct LinkStage {
       do throws(DiskError) {
         let from = try run.tree.openParent(of: first)
         let to = try run.tree.handle(link.directory)
-        try FileCalls.makeHardLink(
-          fromDirectory: from.descriptor, lastName(of: first), toDirectory: to.descriptor,
-          lastName(of: link.path), path: displayPath(link.path))
+        guard try make(link, of: first, from, to) else { continue }
         if let onRestored = run.onRestored {
           onRestored(
             link.path,
@@ -70,6 +69,45 @@ struct LinkStage {
         run.fail(link.path, error)
       }
     }
+  }
+
+  /// Makes the name. False where something has it that stays.
+  private func make(
+    _ link: PlannedLink, of first: [UInt8], _ from: Handle, _ to: Handle
+  ) throws(DiskError) -> Bool {
+    let shown = displayPath(link.path)
+    let name = lastName(of: link.path)
+    func makeName(_ name: [CChar]) throws(DiskError) {
+      try FileCalls.makeHardLink(
+        fromDirectory: from.descriptor, lastName(of: first), toDirectory: to.descriptor, name,
+        path: shown)
+    }
+    guard link.mayBeTaken, let taken = try? FileCalls.status(at: to.descriptor, name, path: shown)
+    else {
+      try makeName(name)
+      return true
+    }
+    let wanted = try FileCalls.status(at: from.descriptor, lastName(of: first), path: shown)
+    if taken.inode == wanted.inode, taken.deviceMajor == wanted.deviceMajor,
+      taken.deviceMinor == wanted.deviceMinor
+    {
+      return true
+    }
+    if run.rule.policy == .never {
+      run.entriesKept.add(1, ordering: .relaxed)
+      return false
+    }
+    if taken.kind == .directory {
+      try FileCalls.unlink(at: to.descriptor, name, isDirectory: true, path: shown)
+      try makeName(name)
+      return true
+    }
+    let temporary = temporaryName(of: link.path)
+    try? FileCalls.unlink(at: to.descriptor, temporary, path: shown)
+    try makeName(temporary)
+    try FileCalls.rename(
+      fromDirectory: to.descriptor, temporary, toDirectory: to.descriptor, name, path: shown)
+    return true
   }
 
   /// When every name is made: the flags that would have been in the way, then the identities, which

@@ -12,6 +12,8 @@ struct ManifestWalk {
   struct Item {
     var entry: ManifestEntry
     let ordinal: UInt64?
+    /// A directory that comes along because something below it is selected.
+    var isAbove = false
   }
 
   private let root: TreeRoot
@@ -25,6 +27,11 @@ struct ManifestWalk {
   /// Selected paths that were not met yet.
   private(set) var missing: Set<[UInt8]>
   private var ordinal: UInt64? = 0
+  /// Directories above where the walk is, of which nothing was selected yet.
+  private var above: [Item] = []
+  /// The directory that the walk is in whose content is left out, or wholly taken.
+  private var excluded: [UInt8]?
+  private var included: [UInt8]?
 
   /// `needsOrdinals` keeps the walk from jumping over pages that nothing is selected from.
   init(_ root: TreeRoot, selection: PathSelection, needsOrdinals: Bool, store: Store)
@@ -35,7 +42,7 @@ struct ManifestWalk {
     self.selection = selection
     self.reader = reader
     missing = Set(selection.paths)
-    maySkip = !selection.isEverything && !needsOrdinals
+    maySkip = !selection.paths.isEmpty && !needsOrdinals
     tree = try fromStore { () throws(StoreError) in try TreeReader(root, reader: reader) }
   }
 
@@ -92,11 +99,44 @@ struct ManifestWalk {
         continue
       }
       lastPath = entry.path
-      guard selection.choice(entry.path) != .none else { continue }
+      let choice = selection.choice(entry.path)
+      guard choice != .none else { continue }
       if !missing.isEmpty { missing.remove(entry.path) }
-      items.append(Item(entry: entry, ordinal: ordinal))
+      let isSelected = choice == .selected && isWanted(entry)
+      while let last = above.last, !PathSelection.isBelowOrSame(entry.path, last.entry.path) {
+        above.removeLast()
+      }
+      if isSelected {
+        items.append(contentsOf: above)
+        above.removeAll()
+        items.append(Item(entry: entry, ordinal: ordinal))
+      } else if entry.kind == .directory {
+        above.append(Item(entry: entry, ordinal: ordinal, isAbove: true))
+      }
     }
     return items
+  }
+
+  /// What the patterns say of a selected entry. What lies below an excluded directory is not looked
+  /// at; what lies below an included one is included.
+  private mutating func isWanted(_ entry: ManifestEntry) -> Bool {
+    if let top = excluded {
+      if PathSelection.isBelowOrSame(entry.path, top) { return false }
+      excluded = nil
+    }
+    let isDirectory = entry.kind == .directory
+    if !entry.path.isEmpty, selection.excludes.matches(entry.path, isDirectory: isDirectory) {
+      if isDirectory { excluded = entry.path }
+      return false
+    }
+    if selection.includes.isEmpty { return true }
+    if let top = included {
+      if PathSelection.isBelowOrSame(entry.path, top) { return true }
+      included = nil
+    }
+    guard selection.includes.matches(entry.path, isDirectory: isDirectory) else { return false }
+    if isDirectory { included = entry.path }
+    return true
   }
 
   /// Goes to the page where the next wanted path may be, or to the end where none is left.

@@ -8,6 +8,69 @@ import MuninnFormat
 ///
 /// What the file system or the kernel does not grant is reported once for its kind.
 enum Metadata {
+  /// STATX_ATTR_IMMUTABLE and STATX_ATTR_APPEND.
+  static let lockingAttributes: UInt64 = 0x10 | 0x20
+
+  /// Of an open file whose content is in place.
+  static func complete(
+    _ planned: PlannedEntry, _ descriptor: CInt, isOwnerDone: Bool, isModeDone: Bool,
+    delaysFlags: Bool, _ run: RestoreRun
+  ) throws(DiskError) {
+    if !planned.placement.isNew || planned.mayInherit {
+      try removeOthers(planned.entry, of: descriptor, run)
+    }
+    try apply(
+      planned.entry, to: descriptor, isOwnerDone: isOwnerDone, isModeDone: isModeDone,
+      delaysFlags: delaysFlags, run)
+  }
+
+  /// Takes away the attributes that a file or directory has, or has inherited, and the snapshot has
+  /// not. Those of the security modules are the system's.
+  static func removeOthers(
+    _ entry: ManifestEntry, of descriptor: CInt, _ run: RestoreRun
+  ) throws(DiskError) {
+    let path = entry.path
+    let wanted = Set(entry.attributes.map(\.name))
+    for attribute in try FileCalls.extendedAttributes(of: descriptor, path: displayPath(path))
+    where !wanted.contains(attribute.name) && isOurs(attribute.name) {
+      try tolerating("extended attributes", path, run) { () throws(DiskError) in
+        try FileCalls.removeExtendedAttribute(
+          of: descriptor, name: attribute.name, path: displayPath(path))
+      }
+    }
+  }
+
+  private static func isOurs(_ name: [UInt8]) -> Bool {
+    !name.starts(with: Array("security.".utf8))
+      || name == Array("security.capability".utf8)
+  }
+
+  /// Takes away the flags that keep a file or directory from being changed.
+  static func unlock(_ descriptor: CInt, _ path: [UInt8]) throws(DiskError) {
+    let flags = try FileCalls.attributeFlags(of: descriptor, path: displayPath(path))
+    guard let flags, !flags.isDisjoint(with: [.immutable, .appendOnly]) else { return }
+    try FileCalls.setAttributeFlags(
+      of: descriptor, flags.subtracting([.immutable, .appendOnly]), path: displayPath(path))
+  }
+
+  /// The mode that an entry gets. An ordinary user gives no set-id bit to what does not belong to
+  /// whom it was meant to run as.
+  private static func mode(of entry: ManifestEntry, _ run: RestoreRun) -> UInt16 {
+    guard entry.mode & 0o6000 != 0, entry.kind != .directory, !run.ownership.isRoot else {
+      return entry.mode
+    }
+    let owner = run.ownership.owner(of: entry)
+    var mode = entry.mode
+    if !run.ownership.isOurs(user: owner.user) { mode &= ~0o4000 }
+    if !run.ownership.isOurs(group: owner.group) { mode &= ~0o2000 }
+    if mode != entry.mode {
+      run.note(
+        "set-id bits", entry.path,
+        "belongs to another user here, so its set-id bits are left out; so are those of others")
+    }
+    return mode
+  }
+
   /// Of an open file or directory.
   static func apply(
     _ entry: ManifestEntry, to descriptor: CInt, isOwnerDone: Bool, isModeDone: Bool,
@@ -16,15 +79,13 @@ enum Metadata {
     let path = entry.path
     if !isOwnerDone {
       let owner = run.ownership.owner(of: entry)
-      if entry.kind == .directory || !run.ownership.isDefault(owner) {
-        try tolerating("owner", path, run) { () throws(DiskError) in
-          try FileCalls.setOwner(
-            of: descriptor, user: owner.user, group: owner.group, path: displayPath(path))
-        }
+      try tolerating("owner", path, run) { () throws(DiskError) in
+        try FileCalls.setOwner(
+          of: descriptor, user: owner.user, group: owner.group, path: displayPath(path))
       }
     }
     if !isModeDone {
-      try FileCalls.setMode(of: descriptor, mode: entry.mode, path: displayPath(path))
+      try FileCalls.setMode(of: descriptor, mode: mode(of: entry, run), path: displayPath(path))
     }
     for attribute in entry.attributes {
       try tolerating(attribute, path, run) { () throws(DiskError) in
@@ -42,18 +103,20 @@ enum Metadata {
 
   /// Of what cannot be opened: symlinks and special files.
   static func apply(
-    _ entry: ManifestEntry, at directory: CInt, _ name: [CChar], _ run: RestoreRun
+    _ entry: ManifestEntry, at directory: CInt, _ name: [CChar], mayInherit: Bool,
+    _ run: RestoreRun
   ) throws(DiskError) {
     let path = entry.path
     let owner = run.ownership.owner(of: entry)
-    if !run.ownership.isDefault(owner) {
+    if mayInherit || !run.ownership.isDefault(owner) {
       try tolerating("owner", path, run) { () throws(DiskError) in
         try FileCalls.setOwner(
           at: directory, name, user: owner.user, group: owner.group, path: displayPath(path))
       }
     }
     if entry.kind != .symlink {
-      try FileCalls.setMode(at: directory, name, mode: entry.mode, path: displayPath(path))
+      try FileCalls.setMode(
+        at: directory, name, mode: mode(of: entry, run), path: displayPath(path))
     }
     for attribute in entry.attributes {
       try tolerating(attribute, path, run) { () throws(DiskError) in

@@ -18,6 +18,7 @@ final class Ownership: Sendable {
   private let group: UInt32?
   /// The permission bits that creating a file clears.
   private let umask: UInt16
+  private let memberships = Ownership.processGroups()
   private let users = Monitor<[Key: UInt32]>([:])
   private let groups = Monitor<[Key: UInt32]>([:])
 
@@ -42,6 +43,11 @@ final class Ownership: Sendable {
     owner.user == user && owner.group == group
   }
 
+  func isOurs(user id: UInt32) -> Bool { id == user }
+
+  /// Whether this process may give a file to the group.
+  func isOurs(group id: UInt32) -> Bool { id == getegid() || memberships.contains(id) }
+
   /// Whether a file made with this mode has it without a further call.
   func survivesCreation(_ mode: UInt16) -> Bool { mode & ~0o777 == 0 && mode & umask == 0 }
 
@@ -55,6 +61,14 @@ final class Ownership: Sendable {
     let resolved = find(name) ?? id
     known.withLock { $0[key] = resolved }
     return resolved
+  }
+
+  private static func processGroups() -> Set<UInt32> {
+    let count = getgroups(0, nil)
+    guard count > 0 else { return [] }
+    var groups = [gid_t](repeating: 0, count: Int(count))
+    let got = getgroups(count, &groups)
+    return Set(groups.prefix(Int(max(0, got))))
   }
 
   /// umask(2) can only be read by changing it, for all threads at once; /proc just tells. Where it

@@ -15,8 +15,16 @@ struct PathSelection: Sendable {
   /// In path order: every selected path, and every path above one.
   private let stops: [[UInt8]]
 
+  /// What is left out, and, where there are any, what alone is taken.
+  let excludes: PathPatterns
+  let includes: PathPatterns
+
   /// Throws for a path that could lead outside the tree.
-  init(_ wanted: [[UInt8]]) throws(PipelineError) {
+  init(
+    _ wanted: [[UInt8]], includes: [String] = [], excludes: [String] = []
+  ) throws(PipelineError) {
+    self.includes = PathPatterns(includes)
+    self.excludes = PathPatterns(excludes)
     for path in wanted where !isSafePath(path) {
       throw PipelineError(
         .invalidInput, "'\(displayPath(path))' is no path below a snapshot's root",
@@ -37,10 +45,25 @@ struct PathSelection: Sendable {
     stops = kept.isEmpty ? [] : (kept + above).sorted(by: pathPrecedes)
   }
 
-  var isEverything: Bool { paths.isEmpty }
+  var isEverything: Bool { paths.isEmpty && includes.isEmpty && excludes.isEmpty }
 
+  /// Whether an entry is restored, by its path alone: as `ManifestWalk` decides that meets what is
+  /// above it first.
+  func takes(_ path: [UInt8], isDirectory: Bool) -> Bool {
+    guard choice(path) == .selected else { return false }
+    var isIncluded = includes.isEmpty
+    for index in path.indices.dropFirst() where path[index] == 0x2F {
+      let above = Array(path[..<index])
+      if excludes.matches(above, isDirectory: true) { return false }
+      if includes.matches(above, isDirectory: true) { isIncluded = true }
+    }
+    if excludes.matches(path, isDirectory: isDirectory) { return false }
+    return isIncluded || includes.matches(path, isDirectory: isDirectory)
+  }
+
+  /// What the paths say of an entry, patterns aside.
   func choice(_ path: [UInt8]) -> Choice {
-    if isEverything { return .selected }
+    if paths.isEmpty { return .selected }
     // The last selected path at or before this one is the only one that can be above it.
     let after = PathSelection.firstIndex(of: paths) { !pathPrecedes($0, path) }
     if after < paths.count, paths[after] == path { return .selected }

@@ -24,12 +24,14 @@ struct PlainStage {
   mutating func make(_ planned: PlannedEntry) -> RestoredIdentity? {
     var isMade = planned.isMade
     do throws(DiskError) {
+      if case .keep = planned.placement { return try keep(planned) }
       if planned.entry.kind == .file {
         let made = try make(file: planned)
         isMade = true
+        if !planned.placement.isNew { try cut(planned, made.file.descriptor) }
         if case .inline(let bytes) = planned.entry.content {
           try write(bytes, to: made.file.descriptor, planned.entry.path)
-        } else if planned.entry.size > 0 {
+        } else if planned.entry.size > 0, planned.placement.isNew {
           try FileCalls.truncate(
             made.file.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
         }
@@ -55,17 +57,18 @@ struct PlainStage {
   mutating func make(file planned: PlannedEntry) throws(DiskError) -> MadeFile {
     let entry = planned.entry
     let parent = try handle(planned.directory)
-    let name = lastName(of: entry.path)
     if planned.isMade {
       let file = try FileCalls.open(
-        at: parent.descriptor, name, flags: O_WRONLY | O_NOFOLLOW, path: displayPath(entry.path))
+        at: parent.descriptor, planned.makingName, flags: O_WRONLY | O_NOFOLLOW,
+        path: displayPath(entry.path))
       return MadeFile(file: file, isOwnerDone: false, isModeDone: false)
     }
-    let isOwnerDone = run.ownership.isDefault(run.ownership.owner(of: entry))
+    let isPlain = planned.placement.isNew && !planned.mayInherit
+    let isOwnerDone = isPlain && run.ownership.isDefault(run.ownership.owner(of: entry))
     let isModeDone = isOwnerDone && run.ownership.survivesCreation(entry.mode)
-    let file = try FileCalls.open(
-      at: parent.descriptor, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-      mode: isModeDone ? entry.mode : 0o600, path: displayPath(entry.path))
+    let file = try NewEntry.open(
+      at: parent.descriptor, making: planned, run, flags: O_WRONLY,
+      mode: isModeDone ? entry.mode : 0o600)
     return MadeFile(file: file, isOwnerDone: isOwnerDone, isModeDone: isModeDone)
   }
 
@@ -85,26 +88,58 @@ struct PlainStage {
   ) throws(DiskError) {
     let entry = planned.entry
     let parent = try handle(planned.directory)
-    let name = lastName(of: entry.path)
-    switch entry.kind {
-    case .symlink:
-      try FileCalls.makeSymlink(
-        target: cString(entry.linkTarget), at: parent.descriptor, name,
-        path: displayPath(entry.path))
-    case .fifo: try makeNode(.fifo, entry, parent, name)
-    case .socket: try makeNode(.socket, entry, parent, name)
-    case .characterDevice: try makeNode(.characterDevice, entry, parent, name)
-    case .blockDevice: try makeNode(.blockDevice, entry, parent, name)
-    case .file, .directory: return
+    try NewEntry.make(at: parent.descriptor, planned, run) { (name) throws(DiskError) in
+      switch entry.kind {
+      case .symlink:
+        try FileCalls.makeSymlink(
+          target: cString(entry.linkTarget), at: parent.descriptor, name,
+          path: displayPath(entry.path))
+      case .fifo: try makeNode(.fifo, entry, parent, name)
+      case .socket: try makeNode(.socket, entry, parent, name)
+      case .characterDevice: try makeNode(.characterDevice, entry, parent, name)
+      case .blockDevice: try makeNode(.blockDevice, entry, parent, name)
+      case .file, .directory: return
+      }
     }
     isMade = true
-    try Metadata.apply(entry, at: parent.descriptor, name, run)
+    try Metadata.apply(
+      entry, at: parent.descriptor, planned.makingName, mayInherit: planned.mayInherit, run)
+    if planned.placement.isRenamed { try NewEntry.takeName(planned, run) }
     if let onRestored = run.onRestored {
       onRestored(
         entry.path,
-        try FileCalls.status(at: parent.descriptor, name, path: displayPath(entry.path)))
+        try FileCalls.status(
+          at: parent.descriptor, lastName(of: entry.path), path: displayPath(entry.path)))
     }
     FileCompletion.finish(planned, run)
+  }
+
+  /// What is there already gets its metadata.
+  private mutating func keep(_ planned: PlannedEntry) throws(DiskError) -> RestoredIdentity? {
+    let entry = planned.entry
+    let parent = try handle(planned.directory)
+    let name = lastName(of: entry.path)
+    if entry.kind == .file {
+      let file = try FileCalls.openForReading(
+        at: parent.descriptor, name, path: displayPath(entry.path))
+      return try FileCompletion.complete(
+        planned, file.descriptor, isOwnerDone: false, isModeDone: false, run)
+    }
+    try Metadata.apply(entry, at: parent.descriptor, name, mayInherit: true, run)
+    FileCompletion.finish(planned, run)
+    return nil
+  }
+
+  /// Brings a file that is updated to its size.
+  func cut(_ planned: PlannedEntry, _ descriptor: CInt) throws(DiskError) {
+    let path = displayPath(planned.entry.path)
+    let status = try FileCalls.status(of: descriptor, path: path)
+    guard status.kind == .file else {
+      throw DiskError(errno: ESTALE, operation: "update", path: path)
+    }
+    if status.size != planned.entry.size {
+      try FileCalls.truncate(descriptor, planned.entry.size, path: path)
+    }
   }
 
   private func makeNode(
@@ -121,7 +156,7 @@ struct PlainStage {
     try bytes.withUnsafeBytesTyped { (raw) throws(DiskError) in
       try FileCalls.write(descriptor, at: 0, raw, path: displayPath(path))
     }
-    run.countBytes(UInt64(bytes.count))
+    run.countWritten(UInt64(bytes.count))
   }
 
   private mutating func handle(_ id: TargetTree.ID) throws(DiskError) -> Handle {

@@ -16,20 +16,17 @@ struct PlanStage {
   /// Chunks in the directories of a window's containers: 36 bytes each.
   private static let maximumDirectoryChunkCount = 4 << 20
 
-  private struct OpenDirectory {
-    let path: [UInt8]
-    /// Nil where it could not be made.
-    let id: TargetTree.ID?
-    var entry: ManifestEntry?
-  }
-
   let run: RestoreRun
-  private let selection: PathSelection
+  let selection: PathSelection
+  let rule: ExistingRule
   private let emit: (RestoreWindow) -> Bool
   private var walk: ManifestWalk
-  private var pages: ChunkReader
-  private var builder = WindowBuilder()
-  private var stack = [OpenDirectory(path: [], id: 0, entry: nil)]
+  let pages: ChunkReader
+  var builder = WindowBuilder()
+  /// The directories from the root down to where the walk is.
+  var stack: [PlannedDirectory]
+  /// Whether every entry of the snapshot was seen so far.
+  private(set) var isComplete = true
   private var entryLimit = 1 << 12
   private var extentLimit = 1 << 14
   private var container: OpenContainer?
@@ -37,11 +34,13 @@ struct PlanStage {
   /// `emit` returns false where nobody wants more.
   init(
     _ options: RestoreOptions, _ selection: PathSelection, _ run: RestoreRun,
-    emit: @escaping (RestoreWindow) -> Bool
+    isTargetEmpty: Bool, emit: @escaping (RestoreWindow) -> Bool
   ) throws(PipelineError) {
     self.run = run
     self.selection = selection
     self.emit = emit
+    rule = run.rule
+    stack = [PlannedDirectory(path: [], id: 0, entry: nil, isAdopted: !isTargetEmpty)]
     walk = try ManifestWalk(
       options.root, selection: selection, needsOrdinals: run.records, store: run.store)
     pages = ChunkReader(store: run.store)
@@ -50,7 +49,12 @@ struct PlanStage {
   /// Plans everything. Returns false where it was stopped.
   mutating func plan() -> Bool {
     let run = run
-    while let items = walk.nextPage({ run.fail($0.path, $0.message) }) {
+    var isComplete = true
+    while let items = walk.nextPage({
+      isComplete = false
+      run.fail($0.path, $0.message)
+    }) {
+      self.isComplete = isComplete
       for item in items {
         if !add(item) { return false }
         if isFull, !flush() { return false }
@@ -60,17 +64,18 @@ struct PlanStage {
     for path in walk.missing.sorted(by: pathPrecedes) {
       run.fail(path, "is not in the snapshot")
     }
+    self.isComplete = isComplete
     while let last = stack.popLast() { close(last) }
     return flush()
   }
 
-  private var isFull: Bool {
+  var isFull: Bool {
     builder.entries.count + builder.links.count + builder.closed.count >= entryLimit
       || builder.extents.count >= extentLimit
       || builder.directoryChunkCount >= PlanStage.maximumDirectoryChunkCount
   }
 
-  private mutating func flush() -> Bool {
+  mutating func flush() -> Bool {
     guard !builder.isEmpty else { return true }
     let window = RestoreWindow(builder)
     builder = WindowBuilder()
@@ -80,79 +85,46 @@ struct PlanStage {
     return emit(window)
   }
 
-  // MARK: Directories
-
-  private mutating func close(_ directory: OpenDirectory) {
-    guard let id = directory.id else { return }
-    builder.closed.append(ClosedDirectory(id: id, entry: directory.entry))
-  }
-
-  /// Closes the directories that the walk has left and returns the one that holds `path`; those
-  /// that the manifest does not mention are made all the same. Nil where it cannot be made.
-  private mutating func parent(of path: [UInt8]) -> TargetTree.ID? {
-    while let last = stack.last, stack.count > 1,
-      path.count == last.path.count || !PathSelection.isBelowOrSame(path, last.path)
-    {
-      stack.removeLast()
-      close(last)
-    }
-    let end = path.lastIndex(of: 0x2F) ?? 0
-    while let top = stack.last, top.path.count < end {
-      let from = top.path.isEmpty ? 0 : top.path.count + 1
-      let next = path[from...].firstIndex(of: 0x2F) ?? end
-      push(Array(path[..<next]), in: top.id, entry: nil)
-    }
-    return stack.last?.id
-  }
-
-  private mutating func push(_ path: [UInt8], in parent: TargetTree.ID?, entry: ManifestEntry?) {
-    var id: TargetTree.ID?
-    if let parent {
-      do throws(DiskError) {
-        id = try run.tree.makeDirectory(path, in: parent)
-      } catch {
-        run.fail(path, error)
-      }
-    } else {
-      run.fail(path, "its directory could not be made")
-    }
-    stack.append(OpenDirectory(path: path, id: id, entry: entry))
-  }
-
   // MARK: Entries
 
   /// Plans one entry; false where the restore was stopped meanwhile.
   private mutating func add(_ item: ManifestWalk.Item) -> Bool {
     let entry = item.entry
-    let isAbove = !selection.isEverything && selection.choice(entry.path) == .above
     if entry.path.isEmpty {
-      if entry.kind == .directory { stack[0].entry = entry }
+      if entry.kind == .directory { beginRoot(item) }
       return true
     }
-    guard !isAbove || entry.kind == .directory else { return true }
-    let parent = parent(of: entry.path)
+    let top = enterParent(of: entry.path)
+    guard noteName(of: entry) else { return true }
     if entry.kind == .directory {
-      push(entry.path, in: parent, entry: entry)
+      push(item, in: top)
       return true
     }
-    guard let parent else {
-      run.fail(entry.path, "its directory could not be made")
+    guard let parent = stack[top].id else {
+      if !stack[top].isLeft { run.fail(entry.path, "its directory could not be made") }
       return true
     }
-    guard let group = self.group(of: entry) else {
-      return addContent(entry, parent, item.ordinal, group: nil)
+    if !run.makesDevices, entry.kind == .characterDevice || entry.kind == .blockDevice {
+      return true
     }
-    if run.links.group(group) != nil {
+    let group = self.group(of: entry)
+    let isLater = group.map { run.links.group($0) != nil } ?? false
+    var planned = PlannedEntry(entry: entry, directory: parent, ordinal: item.ordinal, group: group)
+    planned.mayInherit = stack[top].isAdopted
+    if isLater, let group {
       var name = entry
       name.content = .none
       builder.links.append(
         PlannedLink(
           path: entry.path, directory: parent, group: group, entry: name,
-          ordinal: item.ordinal))
+          ordinal: item.ordinal, mayBeTaken: stack[top].isAdopted))
       return true
     }
-    run.links.begin(group, with: entry.path)
-    return addContent(entry, parent, item.ordinal, group: group)
+    if stack[top].isAdopted {
+      return place(planned, below: top)
+    }
+    if rule.completesBeforeNaming { planned.placement = .replace }
+    return addContent(planned)
   }
 
   private func group(of entry: ManifestEntry) -> [UInt8]? {
@@ -163,13 +135,12 @@ struct PlanStage {
     }
   }
 
-  private mutating func addContent(
-    _ entry: ManifestEntry, _ parent: TargetTree.ID, _ ordinal: UInt64?, group: [UInt8]?
-  ) -> Bool {
-    var bare = entry
-    if case .inline = entry.content {} else { bare.content = .none }
-    var planned = PlannedEntry(entry: bare, directory: parent, ordinal: ordinal, group: group)
-    switch entry.content {
+  mutating func addContent(_ whole: PlannedEntry) -> Bool {
+    if let group = whole.group { run.links.begin(group, with: whole.entry.path) }
+    var planned = whole
+    let content = whole.entry.content
+    if case .inline = content {} else { planned = whole.withoutContent() }
+    switch content {
     case .none, .inline:
       builder.plain.append(UInt32(builder.entries.count))
       builder.entries.append(planned)
@@ -196,7 +167,7 @@ struct PlanStage {
 
 extension PlanStage {
   /// A file whose extents are in its entry: planned whole, or not at all.
-  private mutating func add(_ extents: [Extent], to planned: PlannedEntry) -> Bool {
+  mutating func add(_ extents: [Extent], to planned: PlannedEntry) -> Bool {
     let index = UInt32(builder.entries.count)
     let start = builder.extents.count
     var offset: UInt64 = 0
@@ -217,15 +188,23 @@ extension PlanStage {
 
   /// A file with a tree of extents may be longer than a window: it is shared from the start, and
   /// held open by one extent more than it has until its last one is planned.
-  private mutating func add(_ root: TreeRoot, to planned: PlannedEntry) -> Bool {
+  mutating func add(
+    _ root: TreeRoot, to planned: PlannedEntry, comparing comparison: ContentComparison? = nil
+  ) -> Bool {
     let file = SharedFile(planned, extentCount: 1)
     var offset: UInt64 = 0
     beginShared(file)
     do throws(StoreError) {
       var tree = try TreeReader(root, reader: pages)
       while let leaf = try tree.nextLeaf() {
-        for extent in try pages.extents(of: leaf) {
-          try add(extent, at: offset, to: UInt32(builder.entries.count - 1))
+        let extents = try pages.extents(of: leaf)
+        let matches = comparison.map { $0.matches(extents, at: offset) }
+        for (number, extent) in extents.enumerated() {
+          if matches?[number] != true {
+            try add(extent, at: offset, to: UInt32(builder.entries.count - 1))
+          } else {
+            run.countBytes(extent.byteCount)
+          }
           let (next, overflow) = offset.addingReportingOverflow(extent.byteCount)
           guard !overflow, next <= planned.entry.size else {
             throw StoreError(.damaged, "the file's extents are longer than the file")
@@ -255,7 +234,7 @@ extension PlanStage {
 
   /// Plans a chunk: at the place that the manifest names where that is still true, else where the
   /// index says. A hole needs no more than to be counted.
-  private mutating func add(
+  mutating func add(
     _ extent: Extent, at offset: UInt64, to entry: UInt32
   ) throws(StoreError) {
     guard case .chunk(let chunk) = extent else {

@@ -7,11 +7,33 @@ package struct RestoreOptions: Sendable {
   /// Totals of the snapshot, for progress.
   package var entryCount: UInt64
   package var byteCount: UInt64
-  /// An absolute path: absent, or an empty directory. Missing parents are made.
+  /// An absolute path: absent, or a directory that is empty, or holds what `journal` knows of, or
+  /// what `overwrite` says the fate of. Missing parents are made.
   package var target: [UInt8]
   /// Paths below the root; a directory means all that is below it, and what lies above a path comes
   /// with it. Empty for everything.
   package var paths: [[UInt8]] = []
+  /// Patterns in gitignore syntax: what they match is left out, with all that is below it.
+  package var excludes: [String] = []
+  /// Patterns in gitignore syntax: where there are any, only what they match is restored, with all
+  /// that is below it.
+  package var includes: [String] = []
+  /// What happens to entries that are in the target already; nil refuses a target that has any.
+  package var overwrite: OverwritePolicy?
+  /// Remove what the target has and the snapshot has not, in the directories that are restored.
+  package var deletesOthers = false
+  /// Whether a large file that is there gets what differs written into it, instead of being
+  /// replaced by a new one.
+  package var updatesInPlace = true
+  package var makesDevices = true
+  /// Put everything on stable storage before the restore is done.
+  package var syncs = false
+  /// Read everything back from the disk in the end, and compare it with the snapshot.
+  package var verifies = false
+  /// Bytes of content written in a second at most, on average.
+  package var bytesPerSecond: UInt64?
+  /// Remembers the restore until it is done, so that it can be taken up again.
+  package var journal: RestoreJournal?
   /// Make files in path order and reserve each one's space, but for its holes, before it is
   /// written.
   package var defragment = false
@@ -47,12 +69,35 @@ package struct CatalogueDestination: Sendable {
   }
 }
 
+/// What a restore does with an entry that is in the target already.
+package enum OverwritePolicy: Sendable, Equatable {
+  /// It stays as it is.
+  case never
+  /// A file of the snapshot's size and time of modification has its content already; any other
+  /// becomes what the snapshot says.
+  case changed
+  /// Size and times are not trusted: every file's content is compared.
+  case always
+}
+
 /// What a restore did.
 package struct RestoreOutcome: Sendable {
   /// Entries that are in the target now, regular files among them, and their bytes, holes included.
   package var entries: UInt64 = 0
   package var files: UInt64 = 0
   package var bytes: UInt64 = 0
+  /// Bytes of content that were written; the others were there.
+  package var bytesWritten: UInt64 = 0
+  /// Of those, bytes that an earlier attempt at the same restore had written in vain.
+  package var bytesRewritten: UInt64 = 0
+  /// Entries that were there already, and stay as the policy wants it or are what they should be.
+  package var entriesKept: UInt64 = 0
+  /// Entries of the target that the snapshot does not have and that were removed.
+  package var entriesDeleted: UInt64 = 0
+  /// Whether this went on with a restore that had been interrupted.
+  package var isResumed = false
+  /// Files that were read back from the disk and are what the snapshot says.
+  package var filesVerified: UInt64 = 0
   package var containersRead: UInt64 = 0
   package var containerBytesRead: UInt64 = 0
   /// Extents of the restored files, where they were asked for and the file system tells.

@@ -7,6 +7,7 @@ import Synchronization
 ///     manifest -> ManifestWalk -> PlanStage -> [RestoreWindow] -> ContentStage on every core
 ///       (read blocks, decode, verify, write; PlainStage for what needs no container)
 ///       -> LinkStage -> DirectoryStage -> IdentityStage
+///       -> VerifyStage and ExtentCountStage, where they are asked for
 ///
 /// One thread plans the next window while the workers restore the one before. Within a window each
 /// container is read once. Nothing is written outside the target: see `TargetTree`.
@@ -32,33 +33,60 @@ package struct RestorePipeline {
     self.onRestored = onRestored
   }
 
+  /// Throws `invalidInput` for a target that is not as `options.overwrite` and `options.journal`
+  /// allow; then nothing was written.
   package func run() throws(PipelineError) -> RestoreOutcome {
     counters.phase = .planning
-    let selection = try PathSelection(options.paths)
+    let selection = try PathSelection(
+      options.paths, includes: options.includes, excludes: options.excludes)
     // A snapshot that cannot be read at all leaves the target as it is.
     _ = try ManifestWalk(options.root, selection: selection, needsOrdinals: false, store: store)
-    let target = try TargetStage.prepare(options.target)
-    let status = try fromDisk { () throws(DiskError) in
-      try FileCalls.status(of: target.descriptor, path: displayPath(options.target))
+    let rule = ExistingRule(options)
+    let target = try TargetStage.prepare(options.target, rule)
+    let (wasEmpty, foldsCase) = (target.wasEmpty, target.foldsCase)
+    let status = try status(of: target)
+    var unremembered: PipelineError?
+    do throws(PipelineError) {
+      try options.journal?.begin(
+        inode: status.inode, targetWasAbsent: target.wasAbsent, targetWasEmpty: wasEmpty)
+    } catch {
+      unremembered = error
     }
     if selection.isEverything {
       counters.entriesTotal.store(options.entryCount, ordering: .relaxed)
       counters.bytesTotal.store(options.byteCount, ordering: .relaxed)
     }
     let run = RestoreRun(
-      store: store, tree: TargetTree(root: target), ownership: Ownership(target: status),
-      options: options, counters: counters, cancellation: cancellation, onRestored: onRestored)
-    try restore(run, selection)
-    return try outcome(run, selection)
+      store: store, tree: TargetTree(root: target.takeFile()),
+      ownership: Ownership(target: status), options: options, selection: selection,
+      foldsCase: foldsCase, counters: counters, cancellation: cancellation,
+      onRestored: onRestored)
+    if let unremembered {
+      run.fail([], "could not be taken up again if it were interrupted: \(unremembered.message)")
+    }
+    try restore(run, selection, isTargetEmpty: wasEmpty)
+    let outcome = try outcome(run, selection)
+    options.journal?.finish()
+    counters.phase = .done
+    return outcome
+  }
+
+  private func status(of target: borrowing Target) throws(PipelineError) -> FileStatus {
+    let descriptor = target.file.descriptor
+    return try fromDisk { () throws(DiskError) in
+      try FileCalls.status(of: descriptor, path: displayPath(options.target))
+    }
   }
 
   private func restore(
-    _ run: RestoreRun, _ selection: PathSelection
+    _ run: RestoreRun, _ selection: PathSelection, isTargetEmpty: Bool
   ) throws(PipelineError) {
     let windows = BoundedQueue<RestoreWindow>(capacity: 1)
     let planner = WorkerThread.start(name: "muninn-plan") { [options] in
       do throws(PipelineError) {
-        var stage = try PlanStage(options, selection, run) { windows.push($0) }
+        var stage = try PlanStage(options, selection, run, isTargetEmpty: isTargetEmpty) {
+          windows.push($0)
+        }
         if stage.plan() { windows.close() } else { windows.cancel() }
       } catch {
         run.stop(error)
@@ -80,7 +108,8 @@ package struct RestorePipeline {
       run.containersRead.add(UInt64(window.containers.count), ordering: .relaxed)
       links.link(window.links)
       directories.complete(window.closed)
-      recorder.record(window.identities.withLock { $0.sorted { $0.ordinal < $1.ordinal } })
+      let identities = window.identities.withLock { $0 } + window.finished
+      recorder.record(identities.sorted { $0.ordinal < $1.ordinal })
       try run.checkStopped()
     }
     // The planner may have ended the queue because of an error.
@@ -89,6 +118,13 @@ package struct RestorePipeline {
     let linked = links.finish()
     directories.finish()
     try run.checkStopped()
+    if options.syncs || options.countsExtents || options.verifies {
+      let root = run.tree.root
+      try fromDisk { () throws(DiskError) in
+        try FileCalls.syncFileSystem(of: root.descriptor, path: displayPath(options.target))
+      }
+      recorder.isSynced = true
+    }
     recorder.finish(linked)
   }
 
@@ -96,6 +132,13 @@ package struct RestorePipeline {
     _ run: RestoreRun, _ selection: PathSelection
   ) throws(PipelineError) -> RestoreOutcome {
     var outcome = RestoreOutcome()
+    if options.verifies {
+      counters.phase = .checking
+      outcome.filesVerified = try VerifyStage(
+        run: run, options: options, selection: selection
+      ).verify()
+      try run.checkStopped()
+    }
     if options.countsExtents {
       (outcome.extents, outcome.sourceExtents) = try ExtentCountStage(
         run: run, options: options, selection: selection
@@ -107,8 +150,12 @@ package struct RestorePipeline {
     outcome.bytes = run.bytes.load(ordering: .relaxed)
     outcome.containersRead = run.containersRead.load(ordering: .relaxed)
     outcome.containerBytesRead = run.containerBytesRead.load(ordering: .relaxed)
+    outcome.bytesWritten = run.bytesWritten.load(ordering: .relaxed)
+    outcome.bytesRewritten = run.bytesRewritten.load(ordering: .relaxed)
+    outcome.entriesKept = run.entriesKept.load(ordering: .relaxed)
+    outcome.entriesDeleted = run.entriesDeleted.load(ordering: .relaxed)
+    outcome.isResumed = run.rule.isResuming
     (outcome.failures, outcome.failureCount) = run.failures
-    counters.phase = .done
     return outcome
   }
 }

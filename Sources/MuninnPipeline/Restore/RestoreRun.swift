@@ -15,6 +15,8 @@ final class RestoreRun: Sendable {
     /// many paths it stands.
     var notes: [String: (place: Int?, count: UInt64)] = [:]
     var fatal: PipelineError?
+    /// Paths of failures, as far as they are kept.
+    var paths: Set<[UInt8]> = []
   }
 
   let store: Store
@@ -23,13 +25,25 @@ final class RestoreRun: Sendable {
   let counters: ProgressCounters
   let links = LinkGroups()
   let openFiles = HandleCache(capacity: 256)
+  let rule: ExistingRule
+  let threads: Int
   let defragments: Bool
+  let deletesOthers: Bool
+  let makesDevices: Bool
+  let foldsCase: Bool
+  /// When the first attempt at this restore began, where that is remembered.
+  let startedNanoseconds: Int64?
+  let pace: Pace?
   let records: Bool
   let onRestored: (@Sendable ([UInt8], FileStatus) -> Void)?
 
   let entries = Atomic<UInt64>(0)
   let files = Atomic<UInt64>(0)
   let bytes = Atomic<UInt64>(0)
+  let bytesWritten = Atomic<UInt64>(0)
+  let bytesRewritten = Atomic<UInt64>(0)
+  let entriesKept = Atomic<UInt64>(0)
+  let entriesDeleted = Atomic<UInt64>(0)
   let containersRead = Atomic<UInt64>(0)
   let containerBytesRead = Atomic<UInt64>(0)
 
@@ -39,9 +53,16 @@ final class RestoreRun: Sendable {
 
   init(
     store: Store, tree: TargetTree, ownership: Ownership, options: RestoreOptions,
-    counters: ProgressCounters, cancellation: Cancellation,
-    onRestored: (@Sendable ([UInt8], FileStatus) -> Void)?
+    selection: PathSelection, foldsCase: Bool, counters: ProgressCounters,
+    cancellation: Cancellation, onRestored: (@Sendable ([UInt8], FileStatus) -> Void)?
   ) {
+    rule = ExistingRule(options)
+    threads = max(1, options.threads)
+    deletesOthers = options.deletesOthers && options.overwrite != nil
+    makesDevices = options.makesDevices
+    self.foldsCase = foldsCase
+    startedNanoseconds = options.journal?.startedNanoseconds
+    pace = options.bytesPerSecond.map { Pace(bytesPerSecond: $0) }
     self.store = store
     self.tree = tree
     self.ownership = ownership
@@ -49,7 +70,7 @@ final class RestoreRun: Sendable {
     self.cancellation = cancellation
     self.onRestored = onRestored
     defragments = options.defragment
-    records = options.identityCatalogue != nil && options.paths.isEmpty
+    records = options.identityCatalogue != nil && selection.isEverything
   }
 
   /// Whether the work is to end: looked at once a batch.
@@ -73,8 +94,12 @@ final class RestoreRun: Sendable {
       troubles.count += 1
       guard troubles.failures.count < RestoreRun.maximumReportedFailures else { return }
       troubles.failures.append(PathFailure(path: path, message: message))
+      troubles.paths.insert(path)
     }
   }
+
+  /// Whether a failure at the path is among those that are reported.
+  func hasFailed(_ path: [UInt8]) -> Bool { troubles.withLock { $0.paths.contains(path) } }
 
   /// Reports an error at a path, or ends the restore where the error is the whole target's.
   func fail(_ path: [UInt8], _ error: DiskError) {
@@ -116,6 +141,12 @@ final class RestoreRun: Sendable {
 
   /// Counts bytes that are in place. Wraps: a snapshot may claim holes of any length.
   func countBytes(_ count: UInt64) { counters.bytes.wrappingAdd(count, ordering: .relaxed) }
+
+  /// Counts bytes that were written.
+  func countWritten(_ count: UInt64) {
+    bytesWritten.wrappingAdd(count, ordering: .relaxed)
+    countBytes(count)
+  }
 
   var failures: (first: [PathFailure], count: UInt64) {
     troubles.withLock { troubles in

@@ -14,6 +14,30 @@ struct PlannedEntry: Sendable {
   let group: [UInt8]?
   /// The file was made, and its space reserved, when it was planned.
   var isMade = false
+  var placement = Placement.create
+  /// Its directory was there before: what it hands down to new entries (owners, ACLs) is not known.
+  var mayInherit = false
+  /// Bytes of content that were in place when it was planned.
+  var matchedByteCount: UInt64 = 0
+}
+
+extension PlannedEntry {
+  /// The same, without content that is planned apart.
+  func withoutContent() -> PlannedEntry {
+    var bare = entry
+    bare.content = .none
+    var copy = PlannedEntry(entry: bare, directory: directory, ordinal: ordinal, group: group)
+    copy.isMade = isMade
+    copy.placement = placement
+    copy.mayInherit = mayInherit
+    copy.matchedByteCount = matchedByteCount
+    return copy
+  }
+
+  /// The name in its directory that the entry is made under.
+  var makingName: [CChar] {
+    if case .replace = placement { temporaryName(of: entry.path) } else { lastName(of: entry.path) }
+  }
 }
 
 /// A further name of an entry that is made by now.
@@ -23,13 +47,17 @@ struct PlannedLink: Sendable {
   let group: [UInt8]
   let entry: ManifestEntry
   let ordinal: UInt64?
+  /// Something may have the name.
+  var mayBeTaken = false
 }
 
 /// A directory that nothing more comes into.
 struct ClosedDirectory: Sendable {
   let id: TargetTree.ID
-  /// Nil for one that the manifest has no entry of.
+  /// Nil for one that the manifest has no entry of, or that stays as it was.
   let entry: ManifestEntry?
+  /// It was there before, so its metadata may be anything.
+  var isAdopted = false
 }
 
 /// A chunk that belongs into a file.
@@ -75,6 +103,8 @@ final class RestoreWindow: Sendable {
   let links: [PlannedLink]
   /// From the leaves up.
   let closed: [ClosedDirectory]
+  /// Identities of files that were complete when they were planned.
+  let finished: [RestoredIdentity]
 
   /// The next unit, or batch of plain entries, that no worker took yet.
   let nextTask = Atomic<Int>(0)
@@ -114,6 +144,7 @@ final class RestoreWindow: Sendable {
     ended = builder.ended
     links = builder.links
     closed = builder.closed
+    finished = builder.finished
   }
 }
 
@@ -196,11 +227,12 @@ struct WindowBuilder {
   var ended: [SharedFile] = []
   var links: [PlannedLink] = []
   var closed: [ClosedDirectory] = []
+  var finished: [RestoredIdentity] = []
   /// Chunks in the directories of all containers: what their memory depends on.
   private(set) var directoryChunkCount = 0
 
   var isEmpty: Bool {
-    entries.isEmpty && links.isEmpty && closed.isEmpty && ended.isEmpty
+    entries.isEmpty && links.isEmpty && closed.isEmpty && ended.isEmpty && finished.isEmpty
   }
 
   mutating func index(of container: OpenContainer) -> UInt32 {

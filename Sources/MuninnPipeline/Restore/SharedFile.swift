@@ -43,10 +43,13 @@ final class SharedFile: Sendable {
       if let known = run.openFiles.handle(key) { return known }
       let path = planned.entry.path
       let directory = try run.tree.handle(planned.directory)
-      let flags = O_WRONLY | O_NOFOLLOW | (state.isMade ? 0 : O_CREAT | O_EXCL)
-      let file = try FileCalls.open(
-        at: directory.descriptor, lastName(of: path), flags: flags, mode: 0o600,
-        path: displayPath(path))
+      let file =
+        state.isMade
+        ? try FileCalls.open(
+          at: directory.descriptor, planned.makingName, flags: O_WRONLY | O_NOFOLLOW,
+          path: displayPath(path))
+        : try NewEntry.open(
+          at: directory.descriptor, making: planned, run, flags: O_WRONLY, mode: 0o600)
       state.isMade = true
       let handle = Handle(file) { [self] error in closed(error, run) }
       run.openFiles.insert(handle, for: key)

@@ -43,14 +43,13 @@ extension PlanStage {
   func reserve(
     _ planned: PlannedEntry, _ describe: (inout SpaceReservation) throws(DiskError) -> Void
   ) -> Bool {
-    guard run.defragments else { return false }
+    guard run.defragments, planned.placement.isNew else { return false }
     let path = planned.entry.path
     var isMade = false
     do throws(DiskError) {
       let directory = try run.tree.handle(planned.directory)
-      let file = try FileCalls.open(
-        at: directory.descriptor, lastName(of: path),
-        flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, path: displayPath(path))
+      let file = try NewEntry.open(
+        at: directory.descriptor, making: planned, run, flags: O_WRONLY, mode: 0o600)
       isMade = true
       var reservation = SpaceReservation(descriptor: file.descriptor, path: path)
       try describe(&reservation)

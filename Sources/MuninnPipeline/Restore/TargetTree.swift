@@ -32,7 +32,34 @@ final class TargetTree: Sendable {
     let above = try handle(parent)
     try FileCalls.makeDirectory(
       at: above.descriptor, name, mode: 0o700, path: displayPath(path))
-    return state.withLock { state in
+    return add(path, name, in: parent)
+  }
+
+  /// What has a name; nil where nothing has.
+  func status(of path: [UInt8], in parent: ID) throws(DiskError) -> FileStatus? {
+    let above = try handle(parent)
+    do throws(DiskError) {
+      return try FileCalls.status(
+        at: above.descriptor, lastName(of: path), path: displayPath(path))
+    } catch {
+      if error.isNotFound { return nil }
+      throw error
+    }
+  }
+
+  /// Enters a directory that is there already.
+  func adoptDirectory(_ path: [UInt8], in parent: ID) throws(DiskError) -> ID {
+    let name = lastName(of: path)
+    let above = try handle(parent)
+    let opened = Handle(
+      try FileCalls.openDirectory(at: above.descriptor, name, path: displayPath(path)))
+    let id = add(path, name, in: parent)
+    handles.insert(opened, for: id)
+    return id
+  }
+
+  private func add(_ path: [UInt8], _ name: [CChar], in parent: ID) -> ID {
+    state.withLock { state in
       let id = state.nextID
       state.nextID += 1
       state.nodes[id] = Node(parent: parent, name: name, path: path)
