@@ -196,7 +196,7 @@ mkdir "$tree" "$deep"
 # A file whose change time is this very moment cannot be told from one that is being written.
 sleep 0.1
 
-"$muninn" init "$repository" >/dev/null
+"$muninn" init "$repository" --no-encryption >/dev/null
 for source in "$tree" "$deep"; do
   for round in first second; do
     code=$(exit_code "$muninn" backup "$repository" "$source" --json)

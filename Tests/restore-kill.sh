@@ -15,7 +15,7 @@ head -c $((large * 1000000)) /dev/urandom >"$tree/more/large"
 truncate -s $((large * 2000000)) "$tree/more/sparse"
 head -c 3000000 /dev/urandom | dd of="$tree/more/sparse" bs=1M seek=7 conv=notrunc status=none
 ln "$tree/more/large" "$tree/more/linked"
-"$muninn" init "$repository" >/dev/null
+"$muninn" init "$repository" --no-encryption >/dev/null
 "$muninn" backup "$repository" "$tree" >/dev/null
 
 restore() { "$muninn" restore "$repository" latest --target "$target" "$@"; }

@@ -8,19 +8,6 @@ struct ServeKeyCommand: ParsableCommand {
     discussion: "A running server takes them over on SIGHUP.",
     subcommands: [Add.self, List.self, Remove.self])
 
-  /// Which key file is meant.
-  struct File: ParsableArguments {
-    @Option(help: "The server's base directory.", completion: .directory)
-    var base: String?
-    @Option(help: "The file of API keys; BASE/api-keys.json if not given.", completion: .file())
-    var apiKeys: String?
-
-    var keys: KeyFile {
-      let base = Paths.absolute(base ?? Paths.dataHome + "/muninn")
-      return KeyFile(path: apiKeys.map(Paths.absolute) ?? base + "/api-keys.json")
-    }
-  }
-
   struct Add: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Make a key and print it: it is not kept and cannot be shown again.")
@@ -29,7 +16,7 @@ struct ServeKeyCommand: ParsableCommand {
     var name: String
     @Flag(help: "A key that may read only.")
     var readOnly = false
-    @OptionGroup var file: File
+    @OptionGroup var files: ServerFiles
 
     func validate() throws {
       guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
@@ -38,7 +25,7 @@ struct ServeKeyCommand: ParsableCommand {
 
     func run() throws {
       let (key, text) = APIKey.make(name: name, access: readOnly ? .read : .admin)
-      try file.keys.add(key)
+      try files.keys.add(key)
       Terminal.print(text)
     }
   }
@@ -46,10 +33,10 @@ struct ServeKeyCommand: ParsableCommand {
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show the names of the keys.")
 
-    @OptionGroup var file: File
+    @OptionGroup var files: ServerFiles
 
     func run() throws {
-      for key in try file.keys.keys() ?? [] {
+      for key in try files.keys.keys() ?? [] {
         Terminal.print("\(key.name)  \(key.access.rawValue)  \(key.created)")
       }
     }
@@ -60,8 +47,8 @@ struct ServeKeyCommand: ParsableCommand {
 
     @Argument(help: "The key's name.")
     var name: String
-    @OptionGroup var file: File
+    @OptionGroup var files: ServerFiles
 
-    func run() throws { try file.keys.remove(name) }
+    func run() throws { try files.keys.remove(name) }
   }
 }

@@ -18,10 +18,11 @@ struct ServeCommand: AsyncParsableCommand {
 
   @Option(help: "A configuration file in YAML.", completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
+  @OptionGroup var files: ServerFiles
   @OptionGroup var options: ServeOptions
 
   func run() async throws {
-    let (file, flags) = (config.map(Paths.absolute), options.settings)
+    let (file, flags) = (config.map(Paths.absolute), options.settings(files))
     let read: @Sendable () throws -> ServerOptions = {
       let kept = try file.map { (path) throws(Refusal) in try ServerSettings(file: path) }
       return try ServerOptions(
@@ -38,21 +39,31 @@ struct ServeCommand: AsyncParsableCommand {
   }
 }
 
-/// The options of `serve`; each is a key of the configuration file, under the same name.
-struct ServeOptions: ParsableArguments {
+/// Where a server keeps its things. `serve` and `serve key` share this type: the parser gives what
+/// follows a subcommand to its parents first, and hands a group of the same type on.
+struct ServerFiles: ParsableArguments {
   @Option(
     help: "The directory that ~ means in locations; made if it is absent.",
     completion: .directory)
   var base: String?
+  @Option(
+    help: "The file of API keys; BASE/api-keys.json where that exists.", completion: .file())
+  var apiKeys: String?
+
+  var keys: KeyFile {
+    let base = Paths.absolute(base ?? Paths.dataHome + "/muninn")
+    return KeyFile(path: apiKeys.map(Paths.absolute) ?? base + "/api-keys.json")
+  }
+}
+
+/// The other options of `serve`; each is a key of the configuration file, under the same name.
+struct ServeOptions: ParsableArguments {
   @Option(help: "Address and port to listen on (127.0.0.1:8080); port 0 picks a free one.")
   var listen: String?
   @Option(
     help: "A directory below which locations may lie beside the base; may come several times.",
     completion: .directory)
   var allowRoot: [String] = []
-  @Option(
-    help: "The file of API keys; BASE/api-keys.json where that exists.", completion: .file())
-  var apiKeys: String?
   @Option(help: "The server's TLS certificate and its chain, PEM.", completion: .file())
   var tlsCertificate: String?
   @Option(help: "The private key of the certificate, PEM.", completion: .file())
@@ -78,12 +89,21 @@ struct ServeOptions: ParsableArguments {
   @Option(help: "LOCATION=FILE: the key file of the repositories at or below a location.")
   var keyFile: [String] = []
 
-  var settings: ServerSettings {
+  func validate() throws {
+    if let listen, ListenAddress.parse(listen) == nil {
+      throw ValidationError("--listen must be HOST:PORT, not '\(listen)'")
+    }
+    if let logLevel, Logger.Level(rawValue: logLevel) == nil {
+      throw ValidationError("--log-level cannot be '\(logLevel)'")
+    }
+  }
+
+  func settings(_ files: ServerFiles) -> ServerSettings {
     var settings = ServerSettings()
-    settings.base = base
+    settings.base = files.base
     settings.listen = listen
     settings.allowRoot = allowRoot.isEmpty ? nil : allowRoot
-    settings.apiKeys = apiKeys
+    settings.apiKeys = files.apiKeys
     settings.tlsCertificate = tlsCertificate
     settings.tlsKey = tlsKey
     settings.tlsClientCA = tlsClientCA

@@ -10,7 +10,7 @@ import Testing
   init() throws {
     muninn = try MuninnProgram()
     repository = muninn.file("repository")
-    try muninn.run(["init", repository])
+    try muninn.run(["init", repository, "--no-encryption"])
   }
 
   private func paths(_ snapshot: String = "latest") throws -> [String] {

@@ -10,7 +10,7 @@ import Testing
   ) throws -> (path: String, ids: [String]) {
     let tree = try program.makeTree()
     let repository = program.file("repository")
-    try program.run(["init", repository])
+    try program.run(["init", repository, "--no-encryption"])
     let ids = try (0..<count).map { _ in
       let report = try program.json(["backup", repository, tree])
       let snapshot = try #require(report["snapshot"] as? [String: Any])

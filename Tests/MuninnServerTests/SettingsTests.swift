@@ -55,7 +55,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("alow-root: []", "alow-root"), ("listen: here", "HOST:PORT"), ("- a", "keys and values"),
+    ("alow-root: []", "alow-root"), ("listen: here:x", "HOST:PORT"), ("- a", "keys and values"),
     ("max-operations: 0", "max-operations"), ("tls-key: x", "belong together"),
     ("listen: [", "cannot be read"), ("max-operations: many", "cannot be read"),
     ("key-file: [x]", "LOCATION=FILE"), ("log-level: loud", "log-level"),

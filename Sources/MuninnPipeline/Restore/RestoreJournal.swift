@@ -143,6 +143,9 @@ package final class RestoreJournal: Sendable {
     file.withLock { $0 = nil }
   }
 
+  /// The attempt is over, whatever became of it: another may take the target up.
+  package func release() { file.withLock { $0 = nil } }
+
   // MARK: Reading
 
   private static func openExisting(

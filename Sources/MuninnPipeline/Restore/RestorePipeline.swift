@@ -37,6 +37,7 @@ package struct RestorePipeline {
   /// allow; then nothing was written.
   package func run() throws(PipelineError) -> RestoreOutcome {
     counters.phase = .planning
+    defer { options.journal?.release() }
     let selection = try PathSelection(
       options.paths, includes: options.includes, excludes: options.excludes)
     // A snapshot that cannot be read at all leaves the target as it is.
