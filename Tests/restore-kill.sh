@@ -15,7 +15,7 @@ head -c $((large * 1000000)) /dev/urandom >"$tree/more/large"
 truncate -s $((large * 2000000)) "$tree/more/sparse"
 head -c 3000000 /dev/urandom | dd of="$tree/more/sparse" bs=1M seek=7 conv=notrunc status=none
 ln "$tree/more/large" "$tree/more/linked"
-"$muninn" init "$repository" --no-encryption >/dev/null
+"$muninn" init --no-encryption "$repository" >/dev/null
 "$muninn" backup "$repository" "$tree" >/dev/null
 
 restore() { "$muninn" restore "$repository" latest --target "$target" "$@"; }
@@ -24,7 +24,8 @@ restore() { "$muninn" restore "$repository" latest --target "$target" "$@"; }
 run_and_kill() {
   local moment=$1 code=0 victim
   shift
-  restore "$@" >"$scratch/log" 2>&1 &
+  # Not through the function: the shell that runs it would be killed in its place.
+  "$muninn" restore "$repository" latest --target "$target" "$@" >"$scratch/log" 2>&1 &
   victim=$!
   sleep "$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))"
   kill -9 "$victim" 2>/dev/null || true
