@@ -40,7 +40,8 @@ import Testing
     #expect(forgotten.compactMap { $0["id"] as? String } == [all[0], all[2]])
     #expect(try ids(program, repository) == [all[1], all[3]])
     // What is forgotten is gone for every command, and what is left restores.
-    try program.run(["restore", repository, all[0], "--target", program.file("gone")], expecting: 4)
+    try program.run(
+      ["restore", repository, all[0], "--target", program.file("gone")], expecting: 4)
     try program.run(["restore", repository, all[1], "--target", program.file("whole")])
     try program.run(["check", repository, "--read-data"])
   }
