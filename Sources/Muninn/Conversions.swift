@@ -54,7 +54,10 @@ func asMuninn<R>(pipeline body: () throws(PipelineError) -> R) throws(MuninnErro
 private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
 extension Snapshot {
-  init(_ record: SnapshotRecord, _ journal: JournalState? = nil) {
+  init(
+    _ record: SnapshotRecord, _ journal: JournalState? = nil,
+    supersededBy successor: Identifier? = nil
+  ) {
     let hold = journal?.upkeep.holds[record.id]
     self.init(
       id: record.id.description, parent: record.parent?.description,
@@ -67,7 +70,8 @@ extension Snapshot {
       fileSystemName: record.fileSystemName.isEmpty ? nil : text(record.fileSystemName),
       document: record.document.isEmpty ? nil : text(record.document),
       statistics: BackupStatistics(record.counts), isHeld: hold != nil,
-      holdReason: hold.flatMap { $0.isEmpty ? nil : text($0) })
+      holdReason: hold.flatMap { $0.isEmpty ? nil : text($0) },
+      repairs: record.repairs?.description, supersededBy: successor?.description)
   }
 }
 
@@ -117,6 +121,6 @@ extension Entry {
       birthNanoseconds: entry.birthNanoseconds == 0 ? nil : entry.birthNanoseconds,
       hardLinkTo: entry.firstName.map { displayPath($0) },
       attributeNames: entry.attributes.map { displayPath($0.name) },
-      inodeFlags: entry.inodeFlags, isUnstable: entry.isUnstable)
+      inodeFlags: entry.inodeFlags, isUnstable: entry.isUnstable, isDamaged: entry.isDamaged)
   }
 }

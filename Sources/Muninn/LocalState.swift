@@ -1,6 +1,7 @@
 internal import Glibc
 internal import MuninnDisk
 internal import MuninnFormat
+internal import MuninnPipeline
 internal import MuninnStore
 
 /// What this machine remembers of repositories, apart from them and from the data. Losing it costs
@@ -8,7 +9,8 @@ internal import MuninnStore
 ///
 /// `repositories/ID` holds the newest record that was seen (its number and hash), so that an older
 /// state of the repository, put back from a copy, is noticed. `identities/HASH` is the catalogue of
-/// a restored tree.
+/// a restored tree. `verified/ID` is the ledger of what was read and found sound, and when; its
+/// layout is `VerificationLedger`'s.
 struct LocalState: Sendable {
   let directory: String
 
@@ -63,6 +65,19 @@ struct LocalState: Sendable {
       }
     }
     try? storage.put(name, [UInt8]("\(journal.head) \(LocalState.hex(journal.headHash))".utf8))
+  }
+
+  /// What this machine remembers of when the repository's containers were read. A file that is lost
+  /// or damaged, or of another repository, is as if nothing ever was.
+  func ledger(of store: Store) -> LedgerKeeper {
+    let repository = store.header.repository
+    let name = "verified/\(repository)"
+    let storage = try? LocalStorage(path: directory, create: true)
+    let bytes = try? storage?.read(name, maximumByteCount: 1 << 30)
+    let known = bytes.flatMap { try? VerificationLedger(decoding: $0, repository: repository) }
+    return LedgerKeeper(known ?? VerificationLedger(repository: repository)) { bytes in
+      try? storage?.put(name, bytes)
+    }
   }
 
   private static func hex(_ bytes: [UInt8]) -> String {

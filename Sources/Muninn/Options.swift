@@ -80,6 +80,9 @@ public struct RestoreRequest: Sendable {
   public var verifies: Bool = false
   /// Bytes of content restored in a second at most, on average.
   public var bytesPerSecond: UInt64?
+  /// Restore a file whose content cannot all be had as far as it can, with holes for the rest. What
+  /// a repair has marked is restored so in any case.
+  public var keepsPartialFiles: Bool = false
   /// Lay files out in path order in preallocated contiguous extents; holes stay holes.
   public var defragment: Bool = false
   /// Report the extents that the restored files lie in, and those of the source where it is on this
@@ -98,8 +101,32 @@ public struct RestoreRequest: Sendable {
   }
 }
 
+/// What a check verifies beyond the structure.
 public struct CheckOptions: Sendable {
-  /// Read and verify every byte, not only the structure.
+  /// Read and verify blocks, not only the structure.
   public var readData: Bool = false
+  /// With `readData`, the part of all blocks that is read, drawn at random: above 0, to 1 for all.
+  public var fraction: Double = 1
+  /// Read whole containers until so much time has passed, those first that were read longest ago.
+  /// In place of `readData`; looks at no manifest but those that damage touches.
+  public var budgetSeconds: Double?
+  /// The same, until so many bytes are read.
+  public var budgetBytes: UInt64?
+  /// Forget where an interrupted reading has ended, instead of going on there.
+  public var startsOver: Bool = false
+  public var threads: Int?
+
   public init(readData: Bool = false) { self.readData = readData }
+}
+
+/// How a damaged repository is repaired.
+public struct RepairRequest: Sendable {
+  /// Say what would be done, and change nothing.
+  public var isDryRun: Bool = false
+  /// Read every block to find the damaged ones. Without it only those containers are read that this
+  /// machine's last check found damaged.
+  public var readData: Bool = false
+  public var threads: Int?
+
+  public init() {}
 }

@@ -90,30 +90,6 @@ public struct RestoreReport: Sendable, Codable {
   }
 }
 
-public struct CheckReport: Sendable, Codable {
-  public let snapshots: UInt64
-  public let containers: UInt64
-  public let chunks: UInt64
-  public let bytesRead: UInt64
-  public let seconds: Double
-  /// Empty where all is well. `path` names the object, or snapshot and path that the damage
-  /// touches.
-  public let problems: [PathProblem]
-  public var isClean: Bool { problems.isEmpty }
-
-  public init(
-    snapshots: UInt64, containers: UInt64, chunks: UInt64, bytesRead: UInt64, seconds: Double,
-    problems: [PathProblem]
-  ) {
-    self.snapshots = snapshots
-    self.containers = containers
-    self.chunks = chunks
-    self.bytesRead = bytesRead
-    self.seconds = seconds
-    self.problems = problems
-  }
-}
-
 public struct RepositoryStatistics: Sendable, Codable {
   public let repositoryID: String
   public let formatVersion: UInt32

@@ -31,31 +31,6 @@ extension Repository {
     }
   }
 
-  /// Verifies the structure of the repository, or every byte of it.
-  public func check(
-    _ options: CheckOptions = CheckOptions(), progress: ProgressHandler? = nil
-  ) async throws(MuninnError) -> CheckReport {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
-      let started = Machine.monotonicNanoseconds()
-      let counters = ProgressCounters()
-      let reporter = ProgressReporter(counters, progress)
-      defer { reporter?.finish() }
-      let registration = try beginReading(.check).registration
-      defer { registration?.end() }
-      let outcome = try asMuninn(pipeline: { () throws(PipelineError) in
-        try CheckPipeline(
-          store: store, readData: options.readData, threads: Machine.coreCount,
-          progress: counters, cancellation: cancellation
-        ).run()
-      })
-      return CheckReport(
-        snapshots: outcome.snapshots, containers: outcome.containers, chunks: outcome.chunks,
-        bytesRead: outcome.bytesRead,
-        seconds: Double(Machine.monotonicNanoseconds() - started) / 1e9,
-        problems: outcome.problems.map { PathProblem(path: $0.place, message: $0.message) })
-    }
-  }
-
   public func statistics() async throws(MuninnError) -> RepositoryStatistics {
     try await onEngineThread { [self] (_) throws(MuninnError) in
       let journal = try currentJournal()

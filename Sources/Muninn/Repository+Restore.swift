@@ -105,6 +105,7 @@ extension Repository {
     options.defragment = request.defragment
     options.countsExtents = request.countsExtents || request.defragment
     options.source = source(of: snapshot)
+    options.keepsPartialFiles = request.keepsPartialFiles
     return options
   }
 

@@ -149,11 +149,16 @@ public final class Repository: Sendable {
     try asMuninn(store: { () throws(StoreError) in try readJournal() })
   }
 
-  /// All snapshots, oldest first.
+  /// All snapshots, oldest first. One that a repair made comes right behind the one that it stands
+  /// for, and `latest` and a time mean the repaired one.
   public func snapshots() async throws(MuninnError) -> [Snapshot] {
     try await onEngineThread { [self] (_) throws(MuninnError) in
       let journal = try currentJournal()
-      return journal.snapshots.map { Snapshot($0, journal) }
+      var successors: [Identifier: Identifier] = [:]
+      for snapshot in journal.snapshots {
+        if let original = snapshot.repairs { successors[original] = snapshot.id }
+      }
+      return journal.snapshots.map { Snapshot($0, journal, supersededBy: successors[$0.id]) }
     }
   }
 

@@ -28,12 +28,17 @@ public struct Snapshot: Sendable, Codable, Equatable, Identifiable {
   public let isHeld: Bool
   /// Why it is held, if anyone said so.
   public let holdReason: String?
+  /// The snapshot that a repair made this one from, since some of its content was lost.
+  public let repairs: String?
+  /// The repaired snapshot that stands for this one now.
+  public let supersededBy: String?
 
   public init(
     id: String, parent: String?, kind: Kind, started: Double, completed: Double, host: String,
     user: String, programVersion: String, paths: [String], tags: [String], fileSystemID: String?,
     fileSystemName: String?, document: String?, statistics: BackupStatistics,
-    isHeld: Bool = false, holdReason: String? = nil
+    isHeld: Bool = false, holdReason: String? = nil,
+    repairs: String? = nil, supersededBy: String? = nil
   ) {
     self.id = id
     self.parent = parent
@@ -51,6 +56,8 @@ public struct Snapshot: Sendable, Codable, Equatable, Identifiable {
     self.statistics = statistics
     self.isHeld = isHeld
     self.holdReason = holdReason
+    self.repairs = repairs
+    self.supersededBy = supersededBy
   }
 }
 
@@ -110,12 +117,15 @@ public struct Entry: Sendable, Codable, Equatable {
   public let inodeFlags: UInt32
   /// The file was changing each time that the backup read it: its content is of no one moment.
   public let isUnstable: Bool
+  /// A repair found that the repository had not all of the content.
+  public let isDamaged: Bool
 
   public init(
     path: String, kind: Kind, mode: UInt32, userID: UInt32, groupID: UInt32, userName: String,
     groupName: String, size: UInt64, modifiedNanoseconds: Int64, linkTarget: String?,
     changedNanoseconds: Int64 = 0, birthNanoseconds: Int64? = nil, hardLinkTo: String? = nil,
-    attributeNames: [String] = [], inodeFlags: UInt32 = 0, isUnstable: Bool = false
+    attributeNames: [String] = [], inodeFlags: UInt32 = 0, isUnstable: Bool = false,
+    isDamaged: Bool = false
   ) {
     self.path = path
     self.kind = kind
@@ -133,5 +143,6 @@ public struct Entry: Sendable, Codable, Equatable {
     self.attributeNames = attributeNames
     self.inodeFlags = inodeFlags
     self.isUnstable = isUnstable
+    self.isDamaged = isDamaged
   }
 }

@@ -51,6 +51,24 @@ package enum Machine {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 
+  /// A time since 1970 as text that sorts as the times do: `20261123T155901Z-123456789`, UTC.
+  package static func timestamp(_ nanoseconds: Int64) -> String {
+    let (whole, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+    var seconds = time_t(whole)
+    var parts = tm()
+    gmtime_r(&seconds, &parts)
+    func padded(_ value: Int, _ width: Int) -> String {
+      let digits = String(max(value, 0))
+      return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+    }
+    let date =
+      padded(Int(parts.tm_year) + 1900, 4) + padded(Int(parts.tm_mon) + 1, 2)
+      + padded(Int(parts.tm_mday), 2)
+    let clock =
+      padded(Int(parts.tm_hour), 2) + padded(Int(parts.tm_min), 2) + padded(Int(parts.tm_sec), 2)
+    return "\(date)T\(clock)Z-\(padded(Int(rest), 9))"
+  }
+
   /// From the kernel's generator, fit for keys.
   package static func randomBytes(_ count: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in

@@ -3,6 +3,8 @@ package import MuninnFormat
 /// Where each kind of object lies in a repository.
 package enum ObjectName {
   package static let repository = "repository"
+  /// The same bytes again, should those be damaged.
+  package static let repositoryCopy = "repository.copy"
   package static let journalPrefix = "journal/"
   package static let containerPrefix = "containers/"
   package static let segmentPrefix = "segments/"

@@ -9,6 +9,10 @@ package final class Store: Sendable {
   package let storage: any Storage
   package let header: RepositoryHeader
   package let identifying: Identifying
+  /// The header's bytes, as they are to lie under its name and its copy's.
+  let headerBytes: [UInt8]
+  /// Why the header was read from its copy, if it was.
+  package let headerProblem: StoreError?
   private let keyRing: Monitor<KeyRing?>
   let containers = ContainerCache()
   #if DEBUG
@@ -16,8 +20,13 @@ package final class Store: Sendable {
   #endif
   private let readIndex = Monitor<ChunkIndex?>(nil)
 
-  init(storage: any Storage, header: RepositoryHeader, keys: KeyRing?) throws(StoreError) {
+  init(
+    storage: any Storage, header: RepositoryHeader, keys: KeyRing?, headerBytes: [UInt8],
+    headerProblem: StoreError? = nil
+  ) throws(StoreError) {
     self.storage = storage
+    self.headerBytes = headerBytes
+    self.headerProblem = headerProblem
     self.header = header
     keyRing = Monitor(keys)
     identifying = try decoding(ObjectName.repository) { () throws(FormatError) in
@@ -67,7 +76,9 @@ package final class Store: Sendable {
         .alreadyExists, "\(storage.location) holds a repository already: use it as it is")
     }
     removeStrayKeys(in: storage, but: slot)
-    return try Store(storage: storage, header: header, keys: keys)
+    // Should this fail there is a repository all the same: the first session writes the copy.
+    try? storage.put(ObjectName.repositoryCopy, bytes)
+    return try Store(storage: storage, header: header, keys: keys, headerBytes: bytes)
   }
 
   /// Slots of attempts that never came to a repository. Only now that this one has won the place
@@ -79,16 +90,37 @@ package final class Store: Sendable {
     }
   }
 
-  /// Opens the repository in a storage. Throws `notARepository` where there is none, and `wrongKey`
-  /// where it is encrypted and this is not its key, or is not and a key was given.
+  /// Opens the repository in a storage: by its header, or where that is damaged or lost by the
+  /// header's copy. Throws `notARepository` where there is none, and `wrongKey` where it is
+  /// encrypted and this is not its key, or is not and a key was given.
   package static func open(
     in storage: any Storage, key: KeyMaterial? = nil
   ) throws(StoreError) -> Store {
+    do throws(StoreError) {
+      return try open(by: ObjectName.repository, in: storage, key: key, problem: nil)
+    } catch {
+      switch error.code {
+      case .damaged, .notARepository, .inputOutput: break
+      default: throw error
+      }
+      guard (try? storage.size(of: ObjectName.repositoryCopy)) != nil else { throw error }
+      let problem = StoreError(.damaged, error.message, object: ObjectName.repository)
+      do throws(StoreError) {
+        return try open(by: ObjectName.repositoryCopy, in: storage, key: key, problem: problem)
+      } catch let second {
+        throw second.code == .wrongKey ? second : error
+      }
+    }
+  }
+
+  private static func open(
+    by name: String, in storage: any Storage, key: KeyMaterial?, problem: StoreError?
+  ) throws(StoreError) -> Store {
     let bytes: [UInt8]
     do throws(DiskError) {
-      bytes = try storage.read(ObjectName.repository, maximumByteCount: 1 << 16)
+      bytes = try storage.read(name, maximumByteCount: 1 << 16)
     } catch {
-      guard error.isNotFound else { throw StoreError(error, object: ObjectName.repository) }
+      guard error.isNotFound else { throw StoreError(error, object: name) }
       throw StoreError(
         .notARepository, "\(storage.location) is not a repository: make one with init first")
     }
@@ -98,20 +130,19 @@ package final class Store: Sendable {
         try Envelope(decoding: raw)
       }
     } catch {
-      guard error.code == .wrongKind else {
-        throw StoreError(error, object: ObjectName.repository)
-      }
+      guard error.code == .wrongKind else { throw StoreError(error, object: name) }
       throw StoreError(
         .notARepository,
         "\(storage.location) is not a repository: its file 'repository' is something else")
     }
     let keys = try unlock(envelope, in: storage, with: key)
-    let header = try decoding(ObjectName.repository) { () throws(FormatError) in
+    let header = try decoding(name) { () throws(FormatError) in
       try RepositoryHeader(
         decoding: bytes,
         masterKey: try keys.map { (keys) throws(FormatError) in try keys.master(envelope.key) })
     }
-    return try Store(storage: storage, header: header, keys: keys)
+    return try Store(
+      storage: storage, header: header, keys: keys, headerBytes: bytes, headerProblem: problem)
   }
 
   /// The index over what is committed, for readers; made when it is first needed.

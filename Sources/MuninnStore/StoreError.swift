@@ -1,3 +1,4 @@
+internal import Glibc
 package import MuninnDisk
 package import MuninnFormat
 
@@ -67,6 +68,15 @@ func onDisk<R>(
   _ object: @autoclosure () -> String, _ body: () throws(DiskError) -> R
 ) throws(StoreError) -> R {
   do { return try body() } catch { throw StoreError(error, object: object()) }
+}
+
+/// Reads a second time where the disk returns an error: some are gone then, and a repair gives up
+/// what cannot be read.
+func readingTwice<R>(_ body: () throws(DiskError) -> R) throws(DiskError) -> R {
+  do throws(DiskError) { return try body() } catch {
+    guard error.errno == EIO else { throw error }
+    return try body()
+  }
 }
 
 func decoding<R>(

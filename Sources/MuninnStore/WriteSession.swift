@@ -25,8 +25,11 @@ package final class WriteSession: Sendable {
   private let queue = BoundedQueue<UnsyncedContainer>(capacity: 4)
   private let syncThread = Monitor<WorkerThread?>(nil)
 
-  /// Registers the session and starts the thread that syncs its containers.
-  package init(store: Store, limits: IndexLimits? = nil) throws(StoreError) {
+  /// Registers the session and starts the thread that syncs its containers. It builds on nothing in
+  /// the containers `without` which it is made.
+  package init(
+    store: Store, limits: IndexLimits? = nil, without damaged: Set<Identifier> = []
+  ) throws(StoreError) {
     self.store = store
     let (registration, registered) = try Registration.begin(store, .backup)
     self.registration = registration
@@ -35,9 +38,10 @@ package final class WriteSession: Sendable {
     do throws(StoreError) {
       if let problem = journal.problems.first { throw problem }
       try store.relyOn(journal)
+      try store.completeHeader()
       adoptedCount = try Adoption.run(store, session: registration.id, state: &journal)
       index = try ChunkIndex(
-        store: store, journal: journal, session: registration.id, limits: limits)
+        store: store, journal: journal.without(damaged), session: registration.id, limits: limits)
     } catch {
       registration.end()
       throw error
@@ -99,6 +103,12 @@ package final class WriteSession: Sendable {
     queue.close()
     syncThread.withLock { $0.take() }?.join()
     if let failure = state.withLock({ $0.failure }) { throw failure }
+  }
+
+  /// What this session has stored, all of it on stable storage; nothing more can be.
+  func storedContainers() throws(StoreError) -> [ContainerRecord] {
+    try waitForSyncs()
+    return state.withLock { $0.synced }.sorted { $0.id < $1.id }
   }
 
   /// Commits a snapshot with everything that this session stored. `needed` is every container that

@@ -13,8 +13,8 @@ struct MuninnCommand: AsyncParsableCommand {
     version: muninnVersion,
     subcommands: [
       InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
-      RestoreCommand.self, CheckCommand.self, StatsCommand.self, KeyCommand.self,
-      ForgetCommand.self, PruneCommand.self, TagCommand.self, HoldCommand.self,
+      RestoreCommand.self, CheckCommand.self, RepairCommand.self, StatsCommand.self,
+      KeyCommand.self, ForgetCommand.self, PruneCommand.self, TagCommand.self, HoldCommand.self,
       SettingsCommand.self, ServeCommand.self,
     ])
 

@@ -34,6 +34,10 @@ struct RestoreCommand: AsyncParsableCommand {
   var dryRun = false
   @Flag(help: "Remove what an unfinished restore has written to the target, and forget it.")
   var clean = false
+  @Flag(
+    name: .customLong("partial"),
+    help: "Keep files whose content is partly lost, with holes for what is.")
+  var keepsPartialFiles = false
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var report: ReportOptions
 
@@ -71,6 +75,7 @@ struct RestoreCommand: AsyncParsableCommand {
     request.bytesPerSecond = limit.map { UInt64($0.bytes) }
     request.defragment = defragment
     request.countsExtents = countsExtents
+    request.keepsPartialFiles = keepsPartialFiles
     request.threads = threads.threads
     return request
   }

@@ -32,12 +32,18 @@ struct SnapshotsCommand: AsyncParsableCommand {
     for snapshot in snapshots {
       table.add([
         snapshot.shortID, Quantity.localTime(snapshot.started), Terminal.safe(snapshot.host),
-        Terminal.safe(snapshot.paths.joined(separator: " ")), snapshot.kind.rawValue,
+        Terminal.safe(snapshot.paths.joined(separator: " ")), kind(of: snapshot),
         Quantity.count(snapshot.statistics.files), Quantity.size(snapshot.statistics.bytes),
         Quantity.size(snapshot.statistics.bytesStored),
         Terminal.safe((snapshot.tags + (snapshot.isHeld ? ["(held)"] : [])).joined(separator: ",")),
       ])
     }
     for line in table.lines { Terminal.print(line) }
+  }
+
+  private func kind(of snapshot: Snapshot) -> String {
+    if let successor = snapshot.supersededBy { return "superseded by \(successor.prefix(8))" }
+    if let original = snapshot.repairs { return "repaired \(original.prefix(8))" }
+    return snapshot.kind.rawValue
   }
 }

@@ -113,7 +113,9 @@ import Testing
     } catch let error as PipelineError {
       #expect(error.code == .cancelled)
     }
-    #expect(try scene.storage.list("").map(\.name) == [ObjectName.repository])
+    #expect(
+      try scene.storage.list("").map(\.name)
+        == [ObjectName.repository, ObjectName.repositoryCopy])
   }
 
   @Test func cancelledInTheMiddle() throws {

@@ -58,7 +58,9 @@ import Testing
     /// What must not show, under a store's secrets.
     func secrets(of store: Store) -> [(what: String, bytes: [UInt8])] {
       var secrets = (names + words).map { ("'\($0)'", Array($0.utf8.prefix(7))) }
-      secrets.append(("the source's path", Array(scene.source.utf8)))
+      // Its one unique part: what repeats in a path is compressed away.
+      let unique = scene.source.split(separator: "/").dropLast().last ?? ""
+      secrets.append(("the source's path", Array(unique.utf8)))
       secrets.append(("random content", Array(contents[2][100..<132])))
       for bytes in contents[1...] {
         let identity = bytes.withUnsafeBytes { store.identifying.identity(of: $0) }

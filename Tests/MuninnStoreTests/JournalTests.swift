@@ -50,6 +50,8 @@ import Testing
   @Test func headersThatCannotBeRead() throws {
     let repository = try TestRepository()
     let good = try #require(repository.storage.peek(ObjectName.repository))
+    #expect(repository.storage.peek(ObjectName.repositoryCopy) == good)
+    repository.storage.poke(ObjectName.repositoryCopy, nil)
     var next = good
     next[8] = UInt8(formatVersion) + 1
     mendEnvelope(&next)

@@ -64,6 +64,20 @@ extension LocalStorage {
     try directories.sync(ObjectName.split(name).directory)
   }
 
+  /// Gives an object another name, which nothing has, durably; also one whose bytes cannot be read.
+  package func move(_ name: String, to target: String) throws(DiskError) {
+    try ObjectName.check(name, operation: "rename")
+    try ObjectName.check(target, operation: "rename")
+    let directory = ObjectName.split(target).directory
+    try directories.prepare(directory)
+    descriptors.remove(name)
+    try FileCalls.renameNoReplace(
+      fromDirectory: root.descriptor, name, toDirectory: root.descriptor, target,
+      path: path(of: name))
+    try directories.sync(directory)
+    try directories.sync(ObjectName.split(name).directory)
+  }
+
   package func delete(_ name: String) throws(DiskError) {
     try ObjectName.check(name, operation: "unlink")
     descriptors.remove(name)

@@ -28,6 +28,8 @@ final class LiveContainers {
     case .none, .inline: return entry
     case .extents(let extents):
       var result = entry
+      // What a repair had marked is all there again, or the file is read.
+      result.isDamaged = false
       for (ordinal, extent) in extents.enumerated() {
         guard case .chunk(let chunk) = extent, !isLive(chunk.location.container) else { continue }
         guard let found = try index.find(chunk.identity) else { return nil }
@@ -44,7 +46,9 @@ final class LiveContainers {
         guard isLive(list.location.container) else { return nil }
         guard try containers(in: list).allSatisfy({ isLive($0) }) else { return nil }
       }
-      return entry
+      var result = entry
+      result.isDamaged = false
+      return result
     }
   }
 

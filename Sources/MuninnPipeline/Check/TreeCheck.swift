@@ -4,113 +4,65 @@ internal import MuninnStore
 /// Follows every reference from snapshots down to chunks. A page that snapshots share is followed
 /// once.
 struct TreeCheck {
+  /// A path that cannot be restored whole.
+  struct Found {
+    var path: [UInt8]
+    let message: String
+    /// A repair has marked the entry.
+    let isKnown: Bool
+  }
+
   private let store: Store
-  private let damage: ContainerDamage
-  private let index: ChunkIndex
+  private let chunks: ChunkAvailability
   private let reader: ChunkReader
-  /// The problems below each page that was followed.
-  private var known: [ChunkIdentity: [PathFailure]] = [:]
+  /// What is wrong below each page that was followed.
+  private var found: [ChunkIdentity: [Found]] = [:]
+  /// Pages below which nothing is wrong. Bounded: a page that was let go is followed again.
+  private var sound: Set<Pair128> = []
+  private static let maximumSoundCount = 4 << 20
 
   init(store: Store, damage: ContainerDamage, index: ChunkIndex) {
     self.store = store
-    self.damage = damage
-    self.index = index
+    chunks = ChunkAvailability(store: store, damage: damage, index: index)
     reader = ChunkReader(store: store)
   }
 
-  mutating func problems(of snapshot: SnapshotRecord) -> [PathFailure] {
+  mutating func problems(of snapshot: SnapshotRecord) -> [Found] {
     follow(snapshot.root.page, level: snapshot.root.level)
   }
 
-  private mutating func follow(_ page: ChunkReference, level: UInt8) -> [PathFailure] {
-    if let before = known[page.identity] { return before }
-    var found: [PathFailure] = []
+  private mutating func follow(_ page: ChunkReference, level: UInt8) -> [Found] {
+    if sound.contains(page.identity.fingerprint) { return [] }
+    if let before = found[page.identity] { return before }
+    var own: [Found] = []
     do throws(StoreError) {
       if level == 0 {
         for entry in try decodeLeaf(page, reader) {
-          if let message = problem(of: entry) {
-            found.append(PathFailure(path: entry.path, message: message))
+          let lost = chunks.lostRanges(of: entry, reader)
+          if !lost.isEmpty {
+            own.append(
+              Found(path: entry.path, message: lost.description, isKnown: entry.isDamaged))
           }
         }
       } else {
-        for below in try upperPage(page, level: level) {
-          found += follow(below.page, level: level - 1).map {
-            $0.path.isEmpty ? PathFailure(path: below.firstKey, message: $0.message) : $0
+        for below in try decodeUpperPage(page, level: level, reader) {
+          own += follow(below.page, level: level - 1).map { one in
+            var one = one
+            if one.path.isEmpty { one.path = below.firstKey }
+            return one
           }
         }
       }
     } catch {
-      found.append(PathFailure(path: [], message: "a manifest page is lost: \(error)"))
+      own.append(
+        Found(path: [], message: "a manifest page is lost: \(error)", isKnown: false))
     }
-    known[page.identity] = found
-    return found
-  }
-
-  private func upperPage(
-    _ page: ChunkReference, level: UInt8
-  ) throws(StoreError) -> [PageReference] {
-    let bytes = try reader.read(page)
-    do throws(FormatError) {
-      return try bytes.withUnsafeBytesTyped { (raw) throws(FormatError) in
-        try ReferencePage.decode(raw, level: level)
-      }
-    } catch {
-      throw StoreError(error, object: ObjectName.container(page.location.container))
+    if own.isEmpty {
+      if sound.count >= TreeCheck.maximumSoundCount { sound.removeAll() }
+      sound.insert(page.identity.fingerprint)
+    } else {
+      found[page.identity] = own
     }
-  }
-
-  private func problem(of entry: ManifestEntry) -> String? {
-    switch entry.content {
-    case .none, .inline: return nil
-    case .extents(let extents): return problem(of: extents)
-    case .tree(let root, _):
-      return problem(below: root.page, level: root.level)
-    }
-  }
-
-  private func problem(of extents: [Extent]) -> String? {
-    for case .chunk(let chunk) in extents where !isSound(chunk) {
-      return "needs a chunk that is lost or damaged in "
-        + ObjectName.container(chunk.location.container)
-    }
-    return nil
-  }
-
-  private func problem(below page: ChunkReference, level: UInt8) -> String? {
-    do throws(StoreError) {
-      if level == 0 {
-        let bytes = try reader.read(page)
-        let extents: [Extent]
-        do throws(FormatError) {
-          extents = try bytes.withUnsafeBytesTyped { (raw) throws(FormatError) in
-            try ExtentPage.decode(raw)
-          }
-        } catch {
-          throw StoreError(error, object: ObjectName.container(page.location.container))
-        }
-        return problem(of: extents)
-      }
-      for below in try upperPage(page, level: level) {
-        if let message = problem(below: below.page, level: level - 1) { return message }
-      }
-      return nil
-    } catch {
-      return "a page of its extents is lost: \(error)"
-    }
-  }
-
-  private func isSound(_ chunk: ChunkReference) -> Bool {
-    if isSound(chunk, at: chunk.location) { return true }
-    guard let found = try? index.find(chunk.identity) else { return false }
-    return isSound(chunk, at: found)
-  }
-
-  private func isSound(_ chunk: ChunkReference, at location: ChunkLocation) -> Bool {
-    guard !damage.isDamaged(location), let container = try? store.container(location.container)
-    else { return false }
-    let slot = Int(location.slot)
-    return slot < container.directory.chunkCount
-      && container.directory.identities[slot] == chunk.identity
-      && container.directory.lengths[slot] == chunk.length
+    return own
   }
 }

@@ -125,7 +125,10 @@ final class ContentStage {
   private func writeWhole(
     _ planned: PlannedEntry, _ range: Range<Int>, _ container: OpenContainer
   ) -> RestoredIdentity? {
-    if let problem = verify(range, container) {
+    var range = range
+    if let losses = planned.losses {
+      range = keepSound(range, container, losses)
+    } else if let problem = verify(range, container) {
       FileCompletion.giveUp(planned, isMade: planned.isMade, problem, run)
       return nil
     }
@@ -151,7 +154,10 @@ final class ContentStage {
     of file: SharedFile, _ range: Range<Int>, _ container: OpenContainer
   ) {
     if file.hasFailed { return }
-    if let problem = verify(range, container) {
+    var range = range
+    if let losses = file.planned.losses {
+      range = keepSound(range, container, losses)
+    } else if let problem = verify(range, container) {
       file.fail(problem)
       return
     }
@@ -162,6 +168,24 @@ final class ContentStage {
       run.stopIfTargets(error)
       file.fail(error.description)
     }
+  }
+
+  /// Moves the extents whose chunks are what they should be to the front of the range, and returns
+  /// where those are.
+  private func keepSound(
+    _ range: Range<Int>, _ container: OpenContainer, _ losses: RestoreLosses
+  ) -> Range<Int> {
+    var end = range.lowerBound
+    for index in range {
+      let extent = extents[index]
+      if let problem = blocks.verify(extent.slot, container, run.store.identifying) {
+        losses.add(extent.offset, count: UInt64(extent.length), reason: problem)
+      } else {
+        extents[end] = extent
+        end += 1
+      }
+    }
+    return range.lowerBound..<end
   }
 
   /// Says what is wrong with the first chunk that is not what it should be.

@@ -23,7 +23,10 @@ enum FileCompletion {
     var identity: RestoredIdentity?
     if run.records || run.onRestored != nil {
       let status = try FileCalls.status(of: descriptor, path: displayPath(entry.path))
-      if run.records, planned.group == nil, let ordinal = planned.ordinal {
+      // One with holes for what is lost is not what the snapshot says.
+      if run.records, planned.group == nil, let ordinal = planned.ordinal,
+        planned.losses?.isEmpty ?? true
+      {
         identity = RestoredIdentity(
           ordinal: ordinal, inode: status.inode,
           changedNanoseconds: status.changedNanoseconds)
@@ -36,11 +39,14 @@ enum FileCompletion {
 
   /// Counts an entry that is complete, and lets further names of it be made.
   static func finish(_ planned: PlannedEntry, _ run: RestoreRun) {
+    let isPartial = !(planned.losses?.isEmpty ?? true)
     if let group = planned.group {
-      run.links.complete(group)
-      run.links.remember(planned.entry.path, planned.ordinal, flags: planned.entry.inodeFlags)
+      run.links.complete(group, isPartial: isPartial)
+      run.links.remember(
+        planned.entry.path, isPartial ? nil : planned.ordinal, flags: planned.entry.inodeFlags)
     }
     run.count(planned.entry)
+    if let losses = planned.losses, isPartial { run.fail(planned.entry.path, losses.description) }
     if planned.entry.isUnstable {
       run.fail(planned.entry.path, "was changing while it was backed up")
     }

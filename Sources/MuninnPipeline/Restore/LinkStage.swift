@@ -7,6 +7,8 @@ final class LinkGroups: Sendable {
   enum Group: Sendable {
     /// The path that was made, or will be.
     case made([UInt8], isComplete: Bool)
+    /// Made, with holes for what of its content is lost.
+    case partial([UInt8])
     case failed
   }
 
@@ -26,9 +28,10 @@ final class LinkGroups: Sendable {
     groups.withLock { $0[key] = .made(path, isComplete: false) }
   }
 
-  func complete(_ key: [UInt8]) {
+  func complete(_ key: [UInt8], isPartial: Bool) {
     groups.withLock { groups in
-      if case .made(let path, _) = groups[key] { groups[key] = .made(path, isComplete: true) }
+      guard case .made(let path, _) = groups[key] else { return }
+      groups[key] = isPartial ? .partial(path) : .made(path, isComplete: true)
     }
   }
 
@@ -48,7 +51,17 @@ struct LinkStage {
   func link(_ links: [PlannedLink]) {
     for link in links {
       if run.shouldStop { return }
-      guard case .made(let first, isComplete: true) = run.links.group(link.group) else {
+      let first: [UInt8]
+      var ordinal = link.ordinal
+      switch run.links.group(link.group) {
+      case .made(let path, isComplete: true): first = path
+      case .partial(let path):
+        first = path
+        ordinal = nil
+        run.fail(
+          link.path,
+          "a hard link to '\(displayPath(link.group))', some of whose content is lost")
+      case .made, .failed, nil:
         run.fail(link.path, "a hard link to '\(displayPath(link.group))', which was not restored")
         continue
       }
@@ -62,7 +75,7 @@ struct LinkStage {
             try FileCalls.status(
               at: to.descriptor, lastName(of: link.path), path: displayPath(link.path)))
         }
-        run.links.remember(link.path, link.ordinal, flags: 0)
+        run.links.remember(link.path, ordinal, flags: 0)
         run.count(link.entry)
         if link.entry.kind == .file { run.countBytes(link.entry.size) }
       } catch {

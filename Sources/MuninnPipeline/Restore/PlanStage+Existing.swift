@@ -120,6 +120,8 @@ extension PlanStage {
       return addContent(planned)
     }
     var planned = whole
+    // What is lost and on the disk all the same is not lost here.
+    if entry.isDamaged || run.keepsPartialFiles { planned.losses = RestoreLosses() }
     let isSmall = entry.size < ExistingRule.leastUpdateByteCount
     switch entry.content {
     case .none:
@@ -205,6 +207,11 @@ extension PlanStage {
         do throws(StoreError) {
           try add(extent, at: offset, to: index)
         } catch {
+          if let losses = planned.losses {
+            losses.add(offset, count: extent.byteCount, reason: error.description)
+            offset += extent.byteCount
+            continue
+          }
           builder.extents.removeSubrange(start...)
           FileCompletion.giveUp(planned, isMade: false, error.description, run)
           return true

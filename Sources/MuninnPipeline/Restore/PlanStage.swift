@@ -140,6 +140,7 @@ struct PlanStage {
     var planned = whole
     let content = whole.entry.content
     if case .inline = content {} else { planned = whole.withoutContent() }
+    if whole.entry.isDamaged || run.keepsPartialFiles { planned.losses = RestoreLosses() }
     switch content {
     case .none, .inline:
       builder.plain.append(UInt32(builder.entries.count))
@@ -175,6 +176,11 @@ extension PlanStage {
       do {
         try add(extent, at: offset, to: index)
       } catch {
+        if let losses = planned.losses {
+          losses.add(offset, count: extent.byteCount, reason: error.description)
+          offset += extent.byteCount
+          continue
+        }
         builder.extents.removeSubrange(start...)
         FileCompletion.giveUp(planned, isMade: planned.isMade, error.description, run)
         return true
@@ -196,12 +202,16 @@ extension PlanStage {
     beginShared(file)
     do throws(StoreError) {
       var tree = try TreeReader(root, reader: pages)
-      while let leaf = try tree.nextLeaf() {
-        let extents = try pages.extents(of: leaf)
+      while let extents = try nextExtents(&tree, planned, &offset) {
         let matches = comparison.map { $0.matches(extents, at: offset) }
         for (number, extent) in extents.enumerated() {
           if matches?[number] != true {
-            try add(extent, at: offset, to: UInt32(builder.entries.count - 1))
+            do throws(StoreError) {
+              try add(extent, at: offset, to: UInt32(builder.entries.count - 1))
+            } catch {
+              guard let losses = planned.losses else { throw error }
+              losses.add(offset, count: extent.byteCount, reason: error.description)
+            }
           } else {
             run.countBytes(extent.byteCount)
           }
@@ -221,10 +231,33 @@ extension PlanStage {
         throw StoreError(.damaged, "the file's extents are shorter than the file")
       }
     } catch {
-      file.fail(error.description)
+      if let losses = planned.losses, offset < planned.entry.size {
+        losses.add(offset, count: planned.entry.size - offset, reason: error.description)
+      } else {
+        file.fail(error.description)
+      }
     }
     builder.ended.append(file)
     return true
+  }
+
+  /// The extents of the next leaf; nil at the end. Steps over pages that cannot be read where the
+  /// file may have holes for them.
+  private func nextExtents(
+    _ tree: inout TreeReader, _ planned: PlannedEntry, _ offset: inout UInt64
+  ) throws(StoreError) -> [Extent]? {
+    while true {
+      do throws(StoreError) {
+        guard let leaf = try tree.nextLeaf() else { return nil }
+        return try pages.extents(of: leaf)
+      } catch {
+        guard let losses = planned.losses, let lost = tree.last,
+          lost.byteCount <= planned.entry.size - min(offset, planned.entry.size)
+        else { throw error }
+        losses.add(offset, count: lost.byteCount, reason: error.description)
+        offset += lost.byteCount
+      }
+    }
   }
 
   private mutating func beginShared(_ file: SharedFile) {

@@ -42,6 +42,9 @@ package struct RestoreOptions: Sendable {
   /// Where the tree that was backed up still lies, to count its extents too. Files that have
   /// changed since do not count.
   package var source: [UInt8]?
+  /// Restore a file whose content cannot all be had as far as it can, with holes for the rest. One
+  /// that a repair has marked is restored so in any case; others are left out where this is false.
+  package var keepsPartialFiles = false
   package var threads: Int
   /// Where the new identities of the restored files are written to, for the next backup of the
   /// target. Only a restore of everything has them.

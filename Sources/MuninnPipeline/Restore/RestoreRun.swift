@@ -35,6 +35,7 @@ final class RestoreRun: Sendable {
   let startedNanoseconds: Int64?
   let pace: Pace?
   let records: Bool
+  let keepsPartialFiles: Bool
   let onRestored: (@Sendable ([UInt8], FileStatus) -> Void)?
 
   let entries = Atomic<UInt64>(0)
@@ -70,6 +71,7 @@ final class RestoreRun: Sendable {
     self.cancellation = cancellation
     self.onRestored = onRestored
     defragments = options.defragment
+    keepsPartialFiles = options.keepsPartialFiles
     records = options.identityCatalogue != nil && selection.isEverything
   }
 

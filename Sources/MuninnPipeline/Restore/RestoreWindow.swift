@@ -19,6 +19,8 @@ struct PlannedEntry: Sendable {
   var mayInherit = false
   /// Bytes of content that were in place when it was planned.
   var matchedByteCount: UInt64 = 0
+  /// For a file that is restored as far as it can be had.
+  var losses: RestoreLosses?
 }
 
 extension PlannedEntry {
@@ -31,6 +33,7 @@ extension PlannedEntry {
     copy.placement = placement
     copy.mayInherit = mayInherit
     copy.matchedByteCount = matchedByteCount
+    copy.losses = losses
     return copy
   }
 

@@ -43,7 +43,8 @@ extension PlanStage {
   func reserve(
     _ planned: PlannedEntry, _ describe: (inout SpaceReservation) throws(DiskError) -> Void
   ) -> Bool {
-    guard run.defragments, planned.placement.isNew else { return false }
+    // What a repair has marked has holes where content is lost.
+    guard run.defragments, planned.placement.isNew, !planned.entry.isDamaged else { return false }
     let path = planned.entry.path
     var isMade = false
     do throws(DiskError) {

@@ -72,10 +72,23 @@ package final class ChunkReader {
 }
 
 extension Store {
-  /// The container, opened, through the cache.
+  /// The container, opened, through the cache. One that is damaged is opened by the blocks that can
+  /// be read of it.
   package func container(_ id: Identifier) throws(StoreError) -> OpenContainer {
     if let known = containers.container(id) { return known }
-    let opened = try openContainer(id)
+    let opened: OpenContainer
+    do throws(StoreError) {
+      opened = try openContainer(id)
+    } catch {
+      guard error.code == .damaged || error.code == .inputOutput,
+        !containers.isUnsalvageable(id)
+      else { throw error }
+      guard let salvage = try? salvageContainer(id) else {
+        containers.noteUnsalvageable(id)
+        throw error
+      }
+      opened = salvage.container
+    }
     containers.insert(opened)
     return opened
   }
@@ -92,6 +105,7 @@ extension Store {
       {
         return (container, hint.slot)
       }
+      if let slot = container.slot(salvaged: reference.identity) { return (container, slot) }
     } catch {
       failure = error
     }

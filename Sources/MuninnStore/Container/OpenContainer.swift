@@ -8,16 +8,35 @@ package final class OpenContainer: Sendable {
   package let byteCount: UInt64
   package let seal: Seal
   let name: String
+  /// The numbers of a salvaged container's blocks in their frames; else a block's number is its
+  /// place in the directory.
+  private let frameNumbers: [UInt32]?
+  /// Where the chunks of a salvaged container are: slots behind a lost block are others than they
+  /// were.
+  private let salvaged: [ChunkIdentity: UInt32]
 
   init(
-    id: Identifier, directory: ContainerDirectory, byteCount: UInt64, seal: Seal, name: String
+    id: Identifier, directory: ContainerDirectory, byteCount: UInt64, seal: Seal, name: String,
+    frameNumbers: [UInt32]? = nil
   ) {
+    self.frameNumbers = frameNumbers
+    var salvaged: [ChunkIdentity: UInt32] = [:]
+    if frameNumbers != nil {
+      for (slot, identity) in directory.identities.enumerated() {
+        salvaged[identity] = UInt32(slot)
+      }
+    }
+    self.salvaged = salvaged
     self.id = id
     self.directory = directory
     self.byteCount = byteCount
     self.seal = seal
     self.name = name
   }
+
+  /// Where a chunk is now in a container whose directory was made again from its blocks; nil where
+  /// it is not there, and for other containers.
+  package func slot(salvaged identity: ChunkIdentity) -> UInt32? { salvaged[identity] }
 
   /// Decodes block `ordinal` from its frame into `target`; returns the bytes of its chunks.
   ///
@@ -27,7 +46,8 @@ package final class OpenContainer: Sendable {
   ) throws(StoreError) -> Int {
     let record = directory.blocks[ordinal]
     let sizes = try decoding("\(name), block \(ordinal)") { () throws(FormatError) in
-      try seal.open(frame, kind: .block, number: UInt32(ordinal), into: target)
+      try seal.open(
+        frame, kind: .block, number: frameNumbers?[ordinal] ?? UInt32(ordinal), into: target)
     }
     guard sizes.payload == Int(record.rawByteCount), sizes.frame == Int(record.frameByteCount)
     else {
@@ -42,7 +62,9 @@ extension Store {
   /// Reads and checks a container's envelope, footer and directory.
   package func openContainer(_ id: Identifier) throws(StoreError) -> OpenContainer {
     let name = ObjectName.container(id)
-    let size = try onDisk(name) { () throws(DiskError) in try storage.size(of: name) }
+    let size = try onDisk(name) { () throws(DiskError) in
+      try readingTwice { () throws(DiskError) in try storage.size(of: name) }
+    }
     let least = UInt64(Envelope.byteCount + ContainerFooter.tailByteCount)
     guard size >= least else {
       throw StoreError(.damaged, "a container of \(size) bytes: it was cut short", object: name)
@@ -100,7 +122,9 @@ extension Store {
     let target = Buffer(capacity: max(count, 1))
     let wanted = UnsafeMutableRawBufferPointer(rebasing: target.bytes[..<count])
     let got = try onDisk(name) { () throws(DiskError) in
-      try storage.read(name, at: offset, into: wanted)
+      try readingTwice { () throws(DiskError) in
+        try storage.read(name, at: offset, into: wanted)
+      }
     }
     guard got == count else {
       throw StoreError(
@@ -136,6 +160,7 @@ extension Store {
 final class ContainerCache: Sendable {
   private struct State {
     var containers: [Identifier: OpenContainer] = [:]
+    var unsalvageable: Set<Identifier> = []
     var order: [Identifier] = []
     var chunkCount = 0
   }
@@ -145,6 +170,15 @@ final class ContainerCache: Sendable {
   private let maximumChunkCount = 2 << 20
 
   func container(_ id: Identifier) -> OpenContainer? { state.withLock { $0.containers[id] } }
+
+  /// Whether a salvage has found nothing in it: that reads all of it, and is not done twice.
+  func isUnsalvageable(_ id: Identifier) -> Bool {
+    state.withLock { $0.unsalvageable.contains(id) }
+  }
+
+  func noteUnsalvageable(_ id: Identifier) {
+    state.withLock { _ = $0.unsalvageable.insert(id) }
+  }
 
   func insert(_ container: OpenContainer) {
     state.withLock { state in

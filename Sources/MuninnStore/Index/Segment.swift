@@ -124,7 +124,7 @@ final class Segment: Sendable {
     return ChunkFilter.frame(frame, of: tables.filter, mayContain: prefix)
   }
 
-  private func filterFrame(_ number: UInt64) throws(StoreError) -> [UInt8] {
+  func filterFrame(_ number: UInt64) throws(StoreError) -> [UInt8] {
     let reader = SegmentReader(
       store: store, name: name, byteCount: record.byteCount, seal: seal)
     return try reader.frame(

@@ -32,7 +32,9 @@ extension Store {
   private func fault(of checkpoint: CheckpointRecord, before: JournalState) -> StoreError? {
     do throws(StoreError) {
       let held = try readCheckpoint(checkpoint)
-      guard checkpoint.record == before.head, before.problems.isEmpty else { return nil }
+      guard checkpoint.record == before.head, before.problems.isEmpty, !before.hasBridges else {
+        return nil
+      }
       var before = before
       before.settle()
       if held == before.checkpoint() { return nil }
@@ -93,7 +95,9 @@ extension Store {
   func readRecord(_ number: UInt64) throws(StoreError) -> (JournalRecord, [UInt8]) {
     let name = ObjectName.record(number)
     let bytes = try onDisk(name) { () throws(DiskError) in
-      try storage.read(name, maximumByteCount: FormatLimit.recordByteCount)
+      try readingTwice { () throws(DiskError) in
+        try storage.read(name, maximumByteCount: FormatLimit.recordByteCount)
+      }
     }
     let envelope = try envelope(
       of: bytes, name: name, object: JournalRecord.objectID(number: number))
@@ -190,7 +194,7 @@ extension Store {
     }
   }
 
-  private func encode(_ record: JournalRecord, name: String) throws(StoreError) -> [UInt8] {
+  func encode(_ record: JournalRecord, name: String) throws(StoreError) -> [UInt8] {
     let envelope = newEnvelope(
       kind: .record, object: JournalRecord.objectID(number: record.number))
     return try decoding(name) { () throws(FormatError) in

@@ -35,6 +35,8 @@ package struct JournalState: Sendable {
   package var problems: [StoreError] = []
   /// The records among the problems.
   package private(set) var gaps: [JournalGap] = []
+  /// Whether some record was given up: a checkpoint from before may know more than the records.
+  private(set) var hasBridges = false
   /// All repacks, in their order.
   package private(set) var repacks: [Repack] = []
   /// How many repacks came before a snapshot's container set was written, where any did: only those
@@ -145,6 +147,8 @@ package struct JournalState: Sendable {
   /// A repaired snapshot comes right behind the one that it stands for, so that the newest one of
   /// some kind is the last one still.
   private mutating func insert(_ snapshot: SnapshotRecord) {
+    // A repair says again what a record said that nobody else can read any more.
+    guard places[snapshot.id] == nil else { return }
     if !repacks.isEmpty { repacksBefore[snapshot.id] = repacks.count }
     if let original = snapshot.repairs {
       settle()
@@ -159,6 +163,7 @@ package struct JournalState: Sendable {
   }
 
   private mutating func bridge(_ ranges: [BridgedRecords]) {
+    hasBridges = true
     // One that bridges itself stands where another was lost: the next does not follow it.
     if ranges.contains(where: { $0.first <= head && head <= $0.last }) { isHeadKnown = false }
     giveUp(

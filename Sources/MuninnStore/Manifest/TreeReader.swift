@@ -11,6 +11,8 @@ package struct TreeReader {
   private let reader: ChunkReader
   private var stack: [Level] = []
   private var pending: ChunkReference?
+  /// The page that `nextLeaf` returned last, or failed to read; nil for a root.
+  package private(set) var last: PageReference?
 
   package init(_ root: TreeRoot, reader: ChunkReader) throws(StoreError) {
     self.reader = reader
@@ -64,6 +66,7 @@ package struct TreeReader {
       }
       stack[stack.count - 1].next += 1
       let reference = top.references[top.next]
+      last = reference
       if top.level == 1 { return reference.page }
       stack.append(try descend(reference.page, level: top.level - 1))
     }

@@ -1,3 +1,4 @@
+import MuninnDisk
 import MuninnFormat
 import MuninnPipeline
 import MuninnStore
@@ -16,6 +17,8 @@ struct SweptOperation: Sendable, CustomTestStringConvertible {
   var forgetsFirst = false
   /// Whether there may be no repository afterwards.
   var makesRepository = false
+  /// Whether check may complain until the operation is done.
+  var startsDamaged = false
 
   var testDescription: String { name }
 
@@ -73,6 +76,20 @@ struct SweptOperation: Sendable, CustomTestStringConvertible {
         try scene.write("more", 20_000)
         try scene.commit()
       }, run: { try $0.forgetFirst($1) }, forgetsFirst: true),
+    // A container without its footer, and no segment.
+    SweptOperation(
+      name: "repair",
+      prepare: { scene in
+        try scene.commit()
+        try scene.write("more", 20_000)
+        try scene.commit()
+        let name = try #require(try scene.base.list(ObjectName.containerPrefix).first?.name)
+        let bytes = try #require(scene.base.peek(name))
+        scene.base.poke(name, Array(bytes.dropLast(10)))
+        for segment in try scene.base.list(ObjectName.segmentPrefix) {
+          scene.base.poke(segment.name, nil)
+        }
+      }, run: { try $0.repair($1) }, startsDamaged: true),
   ]
 }
 
@@ -82,6 +99,14 @@ extension SweepScene {
     var journal = try store.loadJournal()
     try store.relyOn(journal)
     try store.writeCheckpoint(session: randomIdentifier(), state: &journal)
+    return nil
+  }
+
+  func repair(_ storage: MemoryStorage) throws -> SnapshotRecord? {
+    _ = try RepairPipeline(
+      store: try Store.open(in: storage), options: RepairOptions(threads: 1),
+      progress: ProgressCounters(), cancellation: Cancellation()
+    ).run()
     return nil
   }
 
