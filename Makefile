@@ -50,7 +50,7 @@ man: packages
 PREFIX ?= /usr/local
 # The program, its man pages, its completions and the systemd unit. DESTDIR is put before every path.
 install: build man
-	bash Deploy/install.sh "$$($(SWIFT) build -c release --show-bin-path)" \
+	bash Sources/Deploy/install.sh "$$($(SWIFT) build -c release --show-bin-path)" \
 		.build/plugins/GenerateManual/outputs/muninn "$(DESTDIR)$(PREFIX)"
 
 # Requests by the thousand, drawn from the server's own description of itself.
