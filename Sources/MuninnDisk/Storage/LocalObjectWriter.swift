@@ -16,6 +16,8 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
   private static let writeBackByteCount: UInt64 = 4 << 20
   /// No object reserves more at once: the hint may be wrong.
   private static let maximumReservation: UInt64 = 1 << 30
+  /// Where fewer reservations than this are free, nothing is reserved.
+  private static let leastFreeReservations: UInt64 = 64
 
   /// The write that a thread of the storage does meanwhile.
   private struct Flight: Sendable {
@@ -202,11 +204,14 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
 
   // MARK: Reserving
 
-  /// Reserves what the object will probably need, so that it lies in one piece. A disk too full for
-  /// the guess may hold the object all the same: the writes tell.
+  /// Reserves what the object will probably need, so that it lies in one piece. Not on a disk that
+  /// is nearly full: the guess may be too large, and every writer makes one; the writes tell.
   private func reserve(_ file: NewFile) throws(DiskError) {
     let wanted = min(expectedByteCount, Self.maximumReservation)
-    guard wanted > UInt64(Self.writeByteCount) else { return }
+    guard wanted > UInt64(Self.writeByteCount),
+      let free = try? FileCalls.freeBytes(of: file.descriptor, path: path),
+      free / Self.leastFreeReservations >= wanted
+    else { return }
     do throws(DiskError) {
       hasReserved = try FileCalls.reserve(file.descriptor, wanted, path: path)
     } catch {
