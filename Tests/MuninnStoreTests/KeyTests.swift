@@ -147,7 +147,9 @@ func storeError(_ body: () throws(StoreError) -> Void) -> StoreError? {
     storage.poke(own, ownBytes)
     storage.poke(ObjectName.repository, other.peek(ObjectName.repository))
     storage.poke(foreign, nil)
-    #expect(code(first) == .damaged, "a header of another repository")
+    #expect(try Store.open(in: storage, key: first).headerProblem?.code == .damaged)
+    storage.poke(ObjectName.repositoryCopy, other.peek(ObjectName.repository))
+    #expect(code(first) == .damaged, "header and copy of another repository")
   }
 
   @Test func aRotationRetiresAllOtherKeys() throws {
