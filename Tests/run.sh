@@ -46,4 +46,3 @@ stage 'the seed page' bash Tests/seedpage.sh
 stage 'kill -9 of the server' bash Tests/servercrash.sh short
 printf '\n(%d s so far)\n' $((SECONDS - begun))
 stage 'swift test' tests
-stage 'tests under sanitizers' bash Tests/sanitize.sh
