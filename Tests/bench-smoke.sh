@@ -42,7 +42,7 @@ expect 'changed backup' backup "${small[@]}" --runs 1 --sample 1 --directory "$s
 expect 'achieved/bound' restore "${small[@]}" --runs 1 --sample 1 --directory "$scratch/disk"
 expect 'extents a file' defrag "${small[@]}" --runs 1 --sample 1 --directory "$scratch/disk"
 expect 'open, read, decode, verify' container --size 2 --runs 1 --directory "$scratch/disk"
-expect 'lookup, misses' index --count 2000 --lookups 500 --runs 1 --directory "$scratch/disk"
+expect 'lookup, misses' index --entries 4000 --lookups 500 --runs 1 --directory "$scratch/disk"
 expect 'open without checkpoints' journal --snapshots 200 --runs 1 --directory "$scratch/disk"
 expect 'simplest within 5 % of the best' readpath "$tree" --runs 1 --threads 1 2
 

@@ -37,6 +37,7 @@ tests() { # tests ARGUMENT...
 MUNINN=$("$swift" build --show-bin-path)/muninn
 export MUNINN
 stage 'tidy sources' tests --filter '^TidyTests'
+stage 'every benchmark on tiny data' bash Tests/bench-smoke.sh
 stage 'kill -9 during backups' bash Tests/crash.sh short
 stage 'kill -9 during restores' bash Tests/restore-kill.sh short
 stage 'unchanged tree' bash Tests/unchanged.sh short

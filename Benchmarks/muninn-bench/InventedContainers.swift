@@ -28,7 +28,7 @@ struct InventedChunks: Sendable {
 }
 
 /// A storage that answers for containers that were never written, from their numbers: envelope,
-/// directory and footer, as a file would have them, but made at the moment of reading. All other
+/// directory and tail, as a file would have them, but made at the moment of reading. All other
 /// objects are in a directory as ever.
 final class InventedContainers: Storage {
   private let inner: LocalStorage
@@ -78,11 +78,12 @@ final class InventedContainers: Storage {
     let frame = try Seal(envelope: envelope, masterKey: nil).frame(
       directory.encoded(), kind: .directory, number: 1, level: 0)
     let offset = Envelope.byteCount + 64
-    let total = offset + frame.count + ContainerFooter.byteCount
+    let total = offset + frame.count + ContainerFooter.tailByteCount
     let footer = ContainerFooter(
       directoryOffset: UInt64(offset), directoryByteCount: UInt64(frame.count),
       containerByteCount: UInt64(total), blockCount: 1, chunkCount: count)
-    return envelope.encoded() + [UInt8](repeating: 0, count: 64) + frame + footer.encoded()
+    let head = envelope.encoded()
+    return head + [UInt8](repeating: 0, count: 64) + frame + head + footer.encoded()
   }
 
   var location: String { inner.location }
@@ -123,6 +124,5 @@ final class InventedContainers: Storage {
     try inner.list(prefix, after: name)
   }
   func delete(_ name: String) throws(DiskError) { try inner.delete(name) }
-  func map(_ name: String) throws(DiskError) -> MappedObject { try inner.map(name) }
   func freeByteCount() throws(DiskError) -> UInt64? { try inner.freeByteCount() }
 }
