@@ -61,7 +61,6 @@ import Testing
       let reader = try LocalStorage(path: directory.path, create: false)
       try demand(reader.list("").count == 1)
       try demand(reader.read("journal/1", maximumByteCount: 9) == [1, 2])
-      try demand(reader.map("journal/1").count == 2)
       try reader.makeDurable("journal/1")
       try demand(reader.putIfAbsent("journal/1", [9]) == false)
       do throws(DiskError) {

@@ -59,7 +59,6 @@ import Testing
     func makeDurable(_ name: String) throws(DiskError) { try inner.makeDurable(name) }
     func list(_ prefix: String) throws(DiskError) -> [StoredObject] { try inner.list(prefix) }
     func delete(_ name: String) throws(DiskError) { try inner.delete(name) }
-    func map(_ name: String) throws(DiskError) -> MappedObject { try inner.map(name) }
     func freeByteCount() throws(DiskError) -> UInt64? { try inner.freeByteCount() }
   }
 

@@ -74,10 +74,6 @@ package final class MemoryStorage: Storage {
     UInt64(try content("statx", name).count)
   }
 
-  package func map(_ name: String) throws(DiskError) -> MappedObject {
-    MappedObject(copying: try content("mmap", name))
-  }
-
   package func putIfAbsent(_ name: String, _ bytes: [UInt8]) throws(DiskError) -> Bool {
     try perform("putIfAbsent", name) { state -> Outcome<Bool> in
       if let known = state.visible[name] {

@@ -14,7 +14,7 @@ package func storageContract(make: () throws -> any Storage) throws {
 /// The parts of the contract, so that a test shows which of them broke.
 package enum StorageContract: String, CaseIterable, Sendable {
   case putAndRead, rangedReads, limits, replaces, writers, unfinishedWriters, lists, deletes
-  case refusesNames, absent, maps, racesHaveOneWinner, manyThreads
+  case refusesNames, absent, racesHaveOneWinner, manyThreads
 
   /// Checks one part on a storage that `make` hands out empty. Throws `ContractViolation`.
   package func check(make: () throws -> any Storage) throws {
@@ -30,7 +30,6 @@ package enum StorageContract: String, CaseIterable, Sendable {
     case .deletes: try checkDeletes(storage)
     case .refusesNames: try checkRefusesNames(storage)
     case .absent: try checkAbsent(storage)
-    case .maps: try checkMaps(storage)
     case .racesHaveOneWinner: try checkRaces(storage)
     case .manyThreads: try checkManyThreads(storage)
     }
@@ -210,7 +209,6 @@ private func checkRefusesNames(_ storage: any Storage) throws {
     try require(errno: EINVAL, text) { _ = try storage.create(name, expectedByteCount: 0) }
     try require(errno: EINVAL, text) { try storage.delete(name) }
     try require(errno: EINVAL, text) { try storage.makeDurable(name) }
-    try require(errno: EINVAL, text) { _ = try storage.map(name) }
   }
   for prefix in ["..", "/", "a/..", "/etc", "tmp"] {
     try require(errno: EINVAL, "prefix \(prefix)") { _ = try storage.list(prefix) }
@@ -228,25 +226,11 @@ private func checkAbsent(_ storage: any Storage) throws {
     try require(errno: ENOENT, name) { _ = try storage.read(name, maximumByteCount: 1) }
     try require(errno: ENOENT, name) { _ = try storage.read(name, at: 0, into: buffer.bytes) }
     try require(errno: ENOENT, name) { _ = try storage.size(of: name) }
-    try require(errno: ENOENT, name) { _ = try storage.map(name) }
     try require(errno: ENOENT, name) { try storage.makeDurable(name) }
   }
   try storage.delete("directory")
   try storage.delete("directory/object/below")
   try require(try storage.size(of: "directory/object") == 1, "nothing was harmed")
-}
-
-private func checkMaps(_ storage: any Storage) throws {
-  var generator = SeededGenerator(seed: 4)
-  for size in [0, 1, 65535, 65536, 65537, 1 << 20] {
-    let bytes = generator.bytes(size)
-    _ = try storage.putIfAbsent("segments/\(size)", bytes)
-    let mapped = try storage.map("segments/\(size)")
-    // On a disk a deleted object's bytes stay as long as somebody holds them.
-    try storage.delete("segments/\(size)")
-    let isEqual = withExtendedLifetime(mapped) { mapped.bytes.elementsEqual(bytes) }
-    try require(mapped.count == size && isEqual, "\(size) bytes")
-  }
 }
 
 private func checkRaces(_ storage: any Storage) throws {

@@ -7,8 +7,6 @@ import Glibc
 package final class LocalStorage: Storage {
   /// Open files kept for ranged reads.
   private static let cachedDescriptorCount = 64
-  /// Smaller objects are read, not mapped: that costs less than the page faults.
-  private static let minimumMappedByteCount = 64 << 10
 
   let root: RootDirectory
   let directories: DirectoryLedger
@@ -72,30 +70,6 @@ package final class LocalStorage: Storage {
       throw SystemCall.failure(ENOENT, "statx", path(of: name))
     }
     return size
-  }
-
-  package func map(_ name: String) throws(DiskError) -> MappedObject {
-    try ObjectName.check(name, operation: "mmap")
-    let object = try root.openObject(name)
-    guard let byteCount = Int(exactly: object.size) else {
-      throw SystemCall.failure(EFBIG, "mmap", path(of: name))
-    }
-    if byteCount >= Self.minimumMappedByteCount {
-      return try MappedObject(
-        mapping: object.descriptor, byteCount: byteCount, path: { path(of: name) })
-    }
-    let copy = UnsafeMutableRawPointer.allocate(
-      byteCount: max(byteCount, 1), alignment: Buffer.alignment)
-    do throws(DiskError) {
-      let count = try FileCalls.read(
-        object.descriptor, at: 0,
-        into: UnsafeMutableRawBufferPointer(start: copy, count: byteCount),
-        path: path(of: name))
-      return MappedObject(adopting: copy, byteCount: count)
-    } catch {
-      copy.deallocate()
-      throw error
-    }
   }
 
   package func freeByteCount() throws(DiskError) -> UInt64? {

@@ -64,9 +64,6 @@ package protocol Storage: Sendable {
   /// Deletes; absent is not an error. Not durable by itself: after a crash the object may be back.
   func delete(_ name: String) throws(DiskError)
 
-  /// The read-only bytes of a whole object: mapped where the backend can, else read.
-  func map(_ name: String) throws(DiskError) -> MappedObject
-
   /// Free bytes for this user, nil where unknown.
   func freeByteCount() throws(DiskError) -> UInt64?
 }

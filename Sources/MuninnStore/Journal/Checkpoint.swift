@@ -59,19 +59,20 @@ extension Store {
   /// Reads a checkpoint's object and holds it against what the journal says of it.
   func readCheckpoint(_ checkpoint: CheckpointRecord) throws(StoreError) -> Checkpoint {
     let name = ObjectName.checkpoint(checkpoint.id)
-    let object = try onDisk(name) { () throws(DiskError) in try storage.map(name) }
-    defer { withExtendedLifetime(object) {} }
-    guard UInt64(object.count) == checkpoint.byteCount, sha256(object.bytes) == checkpoint.hash
-    else {
+    let object = try onDisk(name) { () throws(DiskError) in
+      try storage.read(name, maximumByteCount: FormatLimit.checkpointByteCount)
+    }
+    guard UInt64(object.count) == checkpoint.byteCount, sha256(object) == checkpoint.hash else {
       throw StoreError(.damaged, "is not the checkpoint that the journal names", object: name)
     }
-    let head = [UInt8](object.bytes.prefix(Envelope.byteCount))
-    let envelope = try envelope(of: head, name: name, object: checkpoint.id)
+    let envelope = try envelope(of: object, name: name, object: checkpoint.id)
     return try decoding(name) { () throws(FormatError) in
       guard envelope.kind == .checkpoint else {
         throw FormatError(.wrongKind, "an object of kind \(envelope.kind)")
       }
-      let payload = try payload(of: object.bytes, envelope)
+      let payload = try object.withUnsafeBytesTyped { (raw) throws(FormatError) in
+        try self.payload(of: raw, envelope)
+      }
       let decoded = try payload.withUnsafeBytesTyped { (raw) throws(FormatError) in
         try Checkpoint(decodingPayload: raw)
       }
