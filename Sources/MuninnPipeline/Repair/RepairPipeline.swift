@@ -298,11 +298,6 @@ package struct RepairPipeline {
       throw error
     }
     counters.phase = .committing
-    // The session deletes segments that it replaces: the damaged ones are kept before. One that
-    // cannot be read at all is no evidence.
-    for id in findings.lostSegments.sorted() {
-      _ = try? store.copyAside(ObjectName.segment(id), folder: folder)
-    }
     let final = repair
     _ = try fromStore { () throws(StoreError) in try session.commit(final) }
     outcome.folder = folder

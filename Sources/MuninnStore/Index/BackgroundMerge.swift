@@ -91,8 +91,11 @@ extension ChunkIndex {
 
   func beginCommit() { runs?.state.withLock { $0.phase = .committing } }
 
-  /// The commit named the session's segments, or it failed.
-  func endCommit(_ change: IndexChange?, isCommitted: Bool) {
+  /// The commit named the session's segments, or it failed. Of the segments that it took out those
+  /// in `kept` are left where they are.
+  func endCommit(
+    _ change: IndexChange?, isCommitted: Bool, keeping kept: Set<Identifier> = []
+  ) {
     guard let runs else { return }
     let superseded = runs.state.update { state in
       state.phase = isCommitted ? .committed : .open
@@ -105,7 +108,7 @@ extension ChunkIndex {
       return state.superseded
     }
     guard isCommitted else { return }
-    delete(superseded + (change?.removed ?? []))
+    delete(superseded + (change?.removed ?? []).filter { !kept.contains($0) })
     mergeInBackground()
   }
 

@@ -34,7 +34,10 @@ extension WriteSession {
     index.beginCommit()
     var isCommitted = false
     var change: IndexChange?
-    defer { index.endCommit(change, isCommitted: isCommitted) }
+    // Damaged segments are evidence: they are moved aside, not deleted.
+    defer {
+      index.endCommit(change, isCommitted: isCommitted, keeping: repair.lostSegments)
+    }
     for segment in index.segments where repair.lostSegments.contains(segment.record.id) {
       try index.replace(segment)
     }

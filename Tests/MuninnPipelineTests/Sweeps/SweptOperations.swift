@@ -15,14 +15,20 @@ struct SweptOperation: Sendable, CustomTestStringConvertible {
   let run: @Sendable (SweepScene, MemoryStorage) throws -> SnapshotRecord?
   /// Whether the first snapshot may be gone afterwards.
   var forgetsFirst = false
+  /// Whether damage may have taken it.
+  var mayLoseFirst = false
   /// Whether there may be no repository afterwards.
   var makesRepository = false
   /// Whether check may complain until the operation is done.
   var startsDamaged = false
+  /// What else holds afterwards; throws what does not.
+  var expect: @Sendable (SweepScene, MemoryStorage, SweepEnd) throws -> Void = { _, _, _ in }
 
   var testDescription: String { name }
 
-  static let all = [
+  static let all = backups + repairs + keyChanges + upkeep
+
+  private static let backups = [
     SweptOperation(
       name: "init", prepare: { $0.base = MemoryStorage() },
       run: { _, storage in
@@ -76,37 +82,15 @@ struct SweptOperation: Sendable, CustomTestStringConvertible {
         try scene.write("more", 20_000)
         try scene.commit()
       }, run: { try $0.forgetFirst($1) }, forgetsFirst: true),
-    // A container without its footer, and no segment.
-    SweptOperation(
-      name: "repair",
-      prepare: { scene in
-        try scene.commit()
-        try scene.write("more", 20_000)
-        try scene.commit()
-        let name = try #require(try scene.base.list(ObjectName.containerPrefix).first?.name)
-        let bytes = try #require(scene.base.peek(name))
-        scene.base.poke(name, Array(bytes.dropLast(10)))
-        for segment in try scene.base.list(ObjectName.segmentPrefix) {
-          scene.base.poke(segment.name, nil)
-        }
-      }, run: { try $0.repair($1) }, startsDamaged: true),
   ]
 }
 
 extension SweepScene {
   func writeCheckpoint(_ storage: MemoryStorage) throws -> SnapshotRecord? {
-    let store = try Store.open(in: storage)
+    let store = try open(storage)
     var journal = try store.loadJournal()
     try store.relyOn(journal)
     try store.writeCheckpoint(session: randomIdentifier(), state: &journal)
-    return nil
-  }
-
-  func repair(_ storage: MemoryStorage) throws -> SnapshotRecord? {
-    _ = try RepairPipeline(
-      store: try Store.open(in: storage), options: RepairOptions(threads: 1),
-      progress: ProgressCounters(), cancellation: Cancellation()
-    ).run()
     return nil
   }
 
@@ -121,8 +105,8 @@ extension SweepScene {
     for _ in 0..<count { try commit([.forgotten([])], to: base) }
   }
 
-  private func commit(_ operations: [JournalOperation], to storage: MemoryStorage) throws {
-    let store = try Store.open(in: storage)
+  func commit(_ operations: [JournalOperation], to storage: MemoryStorage) throws {
+    let store = try open(storage)
     var journal = try store.loadJournal()
     try store.relyOn(journal)
     try store.commit(session: randomIdentifier(), state: &journal) { _ in operations }
