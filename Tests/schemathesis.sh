@@ -24,10 +24,10 @@ clean_up() {
 for _ in {1..200}; do [[ ! -s $scratch/url ]] || break; sleep 0.05; done
 url=$(sed -n 's/^listening on //p' "$scratch/url")
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/$server/status"; }
-curl -sS -X PUT "$url/admin/fs/A" -d "{}" >/dev/null
-for name in A B C; do curl -sS -X PUT "$url/admin/fs/$name" -d '{}' >/dev/null; done
-curl -sS -T "$scratch/tree/hello" "$url/fs/A/files/hello" >/dev/null
-curl -sS -X POST "$url/fs/A/admin/backup" -d "{'BackupLocation':'~/b'}" >/dev/null
+for name in NorthwindFS B C; do curl -sS -X PUT "$url/admin/fs/$name" -d '{}' >/dev/null; done
+# What the description's examples name is there.
+curl -sS -T "$scratch/tree/hello" "$url/fs/NorthwindFS/files/docs/hello.txt" >/dev/null
+curl -sS -X POST "$url/fs/NorthwindFS/admin/backup" -d "{'BackupLocation':'~/backup/NorthwindFS'}" >/dev/null
 sleep 1
 before=$(resident)
 "$venv/bin/schemathesis" run "$url/openapi.json" --max-examples "$examples" --phases examples,coverage,fuzzing \

@@ -53,7 +53,7 @@ newest() { ask 200 GET '/operations?pageSize=1' | jq '.[0].Id'; }
 
 start
 ask 201 PUT /admin/fs/A "{'Settings':{'Raven/FileSystem/DataDir':'$tree'}}" >/dev/null
-killed=0 last=0
+killed=0 resumed=0 last=0
 for ((round = 1; round <= rounds; round++)); do
   head -c $((megabytes * 1000000)) /dev/urandom >"$tree/large"
   for ((file = 0; file < 200; file++)); do echo "$round $file" >"$tree/small/$file"; done
@@ -92,13 +92,17 @@ for ((round = 1; round <= rounds; round++)); do
     [[ $(ask 200 GET /fs | jq "index(\"R$round\")") == null ]] || fail "R$round is registered and not complete"
     ask 200 POST /admin/fs/restore "$restore" >/dev/null
     await "$(newest)"
+    ! jq -e '.State.Error | test("goes on")' <<<"$status" >/dev/null \
+      || jq -e '.State.Messages | any(test("Went on"))' "$scratch/body" >/dev/null \
+      || fail "the restore did not go on: $(cat "$scratch/body")"
+    ! jq -e '.State.Error | test("goes on")' <<<"$status" >/dev/null || resumed=$((resumed + 1))
   fi
   same_tree "$tree" "$scratch/restored"
   last=$(newest)
   ask 204 DELETE "/admin/fs/R$round?hard-delete=true" >/dev/null
   rm -rf "$scratch/restored"
-  printf 'servercrash: round %d of %d, %d kills met a running operation, %d ms\n' \
-    "$round" "$rounds" "$killed" $(($(now_ms) - began))
+  printf 'servercrash: round %d of %d, %d kills met a running operation, %d restores went on, %d ms\n' \
+    "$round" "$rounds" "$killed" "$resumed" $(($(now_ms) - began))
 done
 ((killed > 0)) || fail 'no kill met a running operation: make the tree larger'
 "$muninn" check "$base/b" --read-data >/dev/null || fail 'the repository is damaged'

@@ -10,6 +10,8 @@ public struct ForgetRequest: Sendable {
   public var grouping = RetentionGrouping.source
   /// The policy looks at the snapshots of this host alone.
   public var host: String?
+  /// The policy looks at the snapshots of this file system alone.
+  public var fileSystemID: String?
   /// Say what would be forgotten, and forget nothing.
   public var isDryRun = false
 
@@ -80,6 +82,7 @@ extension Repository {
     }
     let snapshots = journal.snapshots.map { Snapshot($0, journal) }
       .filter { request.host == nil || $0.host == request.host }
+      .filter { request.fileSystemID == nil || $0.fileSystemID == request.fileSystemID }
     let groups = request.policy.plan(for: snapshots, grouping: request.grouping)
     return (groups, groups.flatMap { $0.decisions.filter { !$0.isKept }.map(\.snapshot) })
   }

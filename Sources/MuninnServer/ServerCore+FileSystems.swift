@@ -12,6 +12,7 @@ extension ServerCore {
       throw Refusal(
         .badRequest, "\(FileSystemDocument.dataDirectory) '/' would hold the server's own files.")
     }
+    _ = try FileSystemDocument.retention(in: document)
     try await operations.hold(name: name)
     do {
       if let existing = try await database.fileSystem(named: name) {
@@ -107,12 +108,24 @@ extension ServerCore {
     }
   }
 
+  /// Removes the index, the journal and the data, as far as the server made them. Index and journal
+  /// stay where they lie in, or hold, something of another file system.
   private func removeFiles(of record: FileSystemRecord, andData: Bool) async throws {
     let state = "\(stateDirectory)/\(record.id)"
-    let places = [record.indexes, record.journals].filter { Location.isInside($0, state) }
-    try await Blocking.run { () throws(Refusal) in
-      if !places.isEmpty { try TreeRemoval.remove(state, removingTop: true) }
-      if andData { try TreeRemoval.remove(record.data, removingTop: true) }
+    var places: [String] = []
+    if Location.isInside(record.indexes, state) || Location.isInside(record.journals, state) {
+      places.append(state)
+    }
+    if record.ownsIndexes { places.append(record.indexes) }
+    if record.ownsJournals { places.append(record.journals) }
+    let others = try await database.fileSystems().filter { $0.id != record.id }
+    let theirs = others.flatMap { [$0.data, $0.indexes, $0.journals] }
+    places.removeAll { place in
+      theirs.contains { Location.isInside($0, place) || Location.isInside(place, $0) }
+    }
+    if andData { places.append(record.data) }
+    try await Blocking.run { [places] () throws(Refusal) in
+      for place in places { try TreeRemoval.remove(place, removingTop: true) }
     }
   }
 

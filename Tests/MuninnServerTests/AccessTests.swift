@@ -139,48 +139,4 @@ import Testing
       }
     }
   }
-
-  @Test func tlsIsServedAndAsksForClientCertificates() async throws {
-    try await withScratch { scratch in
-      func make(_ name: String) throws {
-        let result = try runProgram([
-          "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-          "-nodes", "-keyout", "\(scratch)/\(name).key", "-out", "\(scratch)/\(name).pem",
-          "-days", "2", "-subj", "/CN=\(name)", "-addext",
-          "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        ])
-        guard result.status == 0 else { throw TestFailure(text: result.errors) }
-      }
-      func curl(_ url: String, _ more: String...) throws -> ProgramResult {
-        try runProgram(
-          ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", url] + more)
-      }
-      for name in ["server", "client", "stranger"] { try make(name) }
-      let arguments = [
-        "--tls-certificate", scratch + "/server.pem", "--tls-key", scratch + "/server.key",
-      ]
-      let plain = try await ServerProcess.start(
-        base: scratch + "/base", log: scratch + "/log", arguments)
-      #expect(plain.url.hasPrefix("https://127.0.0.1:"))
-      #expect(try curl(plain.url + "/fs", "--cacert", scratch + "/server.pem").output == "200")
-      #expect(try curl(plain.url + "/fs").status != 0)
-      #expect(try curl("http://127.0.0.1:\(plain.port)/fs").status != 0)
-      #expect(try await plain.stop() == 0)
-
-      let mutual = try await ServerProcess.start(
-        base: scratch + "/base", log: scratch + "/log",
-        arguments + ["--tls-client-ca", scratch + "/client.pem", "--listen", "0.0.0.0:0"])
-      let url = "https://127.0.0.1:\(mutual.port)/fs"
-      let ca = scratch + "/server.pem"
-      func ask(_ name: String) throws -> ProgramResult {
-        try curl(
-          url, "--cacert", ca, "--cert", "\(scratch)/\(name).pem", "--key", "\(scratch)/\(name).key"
-        )
-      }
-      #expect(try ask("client").output == "200")
-      #expect(try ask("stranger").output != "200")
-      #expect(try curl(url, "--cacert", ca).output != "200")
-      #expect(try await mutual.stop() == 0)
-    }
-  }
 }

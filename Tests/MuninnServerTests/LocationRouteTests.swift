@@ -1,5 +1,6 @@
 import Foundation
 import HTTPTypes
+import Muninn
 import MuninnServer
 import Testing
 
@@ -63,13 +64,83 @@ import Testing
     }
   }
 
-  @Test(arguments: ["prune", "defrag"])
-  func whatHasNoEngineSaysSo(_ name: String) async throws {
+  /// Bytes of the containers at `location`.
+  private func containerBytes(_ location: String) throws -> Int {
+    let names = FileManager.default.subpaths(atPath: location + "/containers") ?? []
+    return try names.reduce(0) { sum, name in
+      let attributes = try FileManager.default.attributesOfItem(
+        atPath: location + "/containers/" + name)
+      let isFile = attributes[.type] as? FileAttributeType == .typeRegular
+      return sum + (isFile ? attributes[.size] as? Int ?? 0 : 0)
+    }
+  }
+
+  @Test func pruneGivesBackWhatNoSnapshotNeeds() async throws {
+    try await withServer { server in
+      let tree = server.scratch + "/tree"
+      let noise =
+        try FileHandle(forReadingFrom: URL(fileURLWithPath: "/dev/urandom"))
+        .read(upToCount: 100_000) ?? Data()
+      try FileManager.default.createDirectory(atPath: tree, withIntermediateDirectories: true)
+      try noise.write(to: URL(fileURLWithPath: tree + "/old"))
+      try await server.send(
+        .put, "/admin/fs/A",
+        "{'Settings':{'Raven/FileSystem/DataDir':'\(tree)'},'Retention':{'KeepLast':1}}",
+        expecting: 201)
+      try await server.backUp("A", to: "~/b")
+      try FileManager.default.removeItem(atPath: tree + "/old")
+      try "new".write(toFile: tree + "/new", atomically: false, encoding: .utf8)
+      try await server.backUp("A", to: "~/b", incremental: true)
+      let location = server.base + "/b"
+      let before = try containerBytes(location)
+      #expect(before > noise.count)
+      func prune(_ more: String) async throws -> Reply {
+        let reply = try await server.send(
+          .post, "/admin/fs/prune", "{'BackupLocation':'~/b'\(more)}", expecting: 200)
+        let end = try await server.finalStatus(operation: try id(reply))
+        #expect(end["Faulted"] == .bool(false), "\(end.body)")
+        #expect(end["State"]?.object?["Error"] == .null)
+        return end
+      }
+      #expect(try await prune(",'DryRun':true").body.contains("would be deleted"))
+      #expect(try containerBytes(location) == before)
+      let end = try await prune("")
+      #expect(end.body.contains("were deleted"))
+      #expect(try containerBytes(location) < before - noise.count, "\(end.body)")
+      let list = try await server.send(.get, "/operations", expecting: 200)
+      #expect(list.body.contains(#""Type":"Prune""#))
+      // What is kept is whole.
+      let verify = try await server.send(
+        .post, "/admin/fs/verify", "{'BackupLocation':'~/b','ReadData':true}", expecting: 200)
+      let verified = try await server.finalStatus(operation: try id(verify))
+      #expect(verified["Faulted"] == .bool(false), "\(verified.body)")
+      #expect(verified.body.contains("All is well"))
+    }
+  }
+
+  @Test func oneUpkeepOfALocationAtATime() async throws {
+    try await withServer(.inside) { server in
+      try await server.register("A", over: try server.makeTree())
+      try await server.backUp("A", to: "~/b")
+      let repository = try await Repository.open(at: server.base + "/b")
+      let operations = server.server.core.operations
+      try await operations.hold(upkeepOf: repository)
+      let body = "{'BackupLocation':'~/b'}"
+      try await server.send(.post, "/admin/fs/prune", body, expecting: 409)
+      // Backups go on beside it.
+      try await server.backUp("A", to: "~/b", incremental: true)
+      await operations.release(upkeepOf: repository)
+      let reply = try await server.send(.post, "/admin/fs/prune", body, expecting: 200)
+      _ = try await server.finalStatus(operation: try id(reply))
+    }
+  }
+
+  @Test func whatHasNoEngineSaysSo() async throws {
     try await withServer { server in
       try await server.register("A", over: try server.makeTree())
       try await server.backUp("A", to: "~/b")
       let reply = try await server.send(
-        .post, "/admin/fs/\(name)", "{'BackupLocation':'~/b'}", expecting: 501)
+        .post, "/admin/fs/defrag", "{'BackupLocation':'~/b'}", expecting: 501)
       #expect(reply["Error"] != nil)
     }
   }

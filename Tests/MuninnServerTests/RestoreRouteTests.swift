@@ -192,35 +192,4 @@ import Testing
       try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: copy)
     }
   }
-
-  /// After a crash the same request is taken, and replaces what the interrupted one had left.
-  @Test func anInterruptedRestoreCanBeAskedForAgain() async throws {
-    try await withScratch { scratch in
-      let target = scratch + "/target"
-      let body =
-        "{'BackupLocation':'~/temp/backup/NorthwindFS','FilesystemName':'R',"
-        + "'FilesystemLocation':'\(target)'}"
-      let tree = try await withServer(in: scratch, .inside) { server in
-        let tree = try await prepare(server)
-        let reply = try await server.send(
-          .get, "/fs/NorthwindFS/admin/backups?location=~/temp/backup/NorthwindFS")
-        guard case .array(let list) = try reply.json, let id = list.first?.object?["Id"]?.string
-        else { throw TestFailure(text: reply.body) }
-        _ = try await server.server.core.database.begin(
-          NewOperation(
-            kind: .restore, fileSystemID: "0", fileSystemName: "R", location: "/x",
-            started: .now, target: target, snapshot: id, progress: .object([:])), status: nil)
-        _ = try server.makeTree("target", files: ["a.txt": "half", "other/x": "y"])
-        return tree
-      }
-      try await withServer(in: scratch, .inside) { server in
-        let result = try await server.restore(body)
-        #expect(result.status["Faulted"] == .bool(false), "\(result.status.body)")
-        #expect(try server.contents(of: target) == server.contents(of: tree))
-        // Once it is whole, it is not replaced again.
-        try await server.send(.delete, "/admin/fs/R", expecting: 204)
-        try await server.send(.post, "/admin/fs/restore", body, expecting: 409)
-      }
-    }
-  }
 }

@@ -4,10 +4,10 @@ import Dispatch
 enum Blocking {
   private static let queue = DispatchQueue(label: "muninn.server.disk", attributes: .concurrent)
 
-  static func run<Value: Sendable>(
-    _ work: @escaping @Sendable () throws(Refusal) -> Value
-  ) async throws(Refusal) -> Value {
-    let result: Result<Value, Refusal> = await withCheckedContinuation { continuation in
+  static func run<Value: Sendable, Failure: Error>(
+    _ work: @escaping @Sendable () throws(Failure) -> Value
+  ) async throws(Failure) -> Value {
+    let result: Result<Value, Failure> = await withCheckedContinuation { continuation in
       queue.async { continuation.resume(returning: Result(catching: work)) }
     }
     return try result.get()

@@ -46,6 +46,9 @@ enum Directory {
     }
   }
 
+  /// Removes a directory that nothing is in. One that something is in stays.
+  static func removeIfEmpty(_ path: String) { _ = rmdir(path) }
+
   /// `path` with all links resolved; where its end does not exist yet, that end is kept as it is.
   static func resolved(_ path: String) throws(Refusal) -> String {
     if let real = realpath(path, nil) {

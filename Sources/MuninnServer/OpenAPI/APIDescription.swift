@@ -44,6 +44,8 @@ package enum APIDescription {
     /// A list of values of that schema.
     case list(String)
     case text(String)
+    /// Server-sent events, each of that schema.
+    case events(String)
     case bytes
   }
 
@@ -52,6 +54,7 @@ package enum APIDescription {
     let schema: JSONValue
     let isRequired: Bool
     let description: String
+    var example: String?
 
     static func flag(_ name: String, _ description: String) -> Parameter {
       Parameter(
@@ -59,9 +62,12 @@ package enum APIDescription {
         description: description + "; true in any case is true, anything else false")
     }
 
-    static func text(_ name: String, _ description: String, isRequired: Bool = false) -> Parameter {
+    static func text(
+      _ name: String, _ description: String, isRequired: Bool = false, example: String? = nil
+    ) -> Parameter {
       Parameter(
-        name: name, schema: ["type": "string"], isRequired: isRequired, description: description)
+        name: name, schema: ["type": "string"], isRequired: isRequired, description: description,
+        example: example)
     }
 
     static func number(
@@ -148,16 +154,20 @@ extension APIDescription {
     var members: [String: JSONValue] = ["summary": .string(operation.summary)]
     let names = operation.path.split(separator: "/").filter { $0.hasPrefix("{") }
     var parameters: [JSONValue] = names.map { name in
-      [
-        "name": .string(String(name.dropFirst().dropLast())), "in": "path", "required": true,
+      let name = String(name.dropFirst().dropLast())
+      return [
+        "name": .string(name), "in": "path", "required": true,
         "schema": ["type": "string", "minLength": .integer(1)],
+        "example": .string(name == "path" ? "docs/hello.txt" : "NorthwindFS"),
       ]
     }
     parameters += operation.query.map { parameter in
-      [
+      var members: [String: JSONValue] = [
         "name": .string(parameter.name), "in": "query", "required": .bool(parameter.isRequired),
         "description": .string(parameter.description), "schema": parameter.schema,
       ]
+      if let example = parameter.example { members["example"] = .string(example) }
+      return .object(members)
     }
     if !parameters.isEmpty { members["parameters"] = .array(parameters) }
     if let body = operation.body {
@@ -190,6 +200,7 @@ extension APIDescription {
     case .list(let name):
       ["application/json": ["schema": ["type": "array", "items": reference(name)]]]
     case .text(let type): [type: ["schema": ["type": "string"]]]
+    case .events(let name): ["text/event-stream": ["schema": reference(name)]]
     case .bytes: ["application/octet-stream": [:]]
     }
   }

@@ -6,7 +6,9 @@ extension APIDescription {
     .number("id", "The operation's number", minimum: 1, isRequired: true)
   ]
   private static let item: [Parameter] = [
-    .text("name", "The item's name; matches ignoring case", isRequired: true)
+    .text(
+      "name", "The item's name; matches ignoring case", isRequired: true,
+      example: "Raven/Synchronization/Destinations")
   ]
 
   /// Everything that the router routes.
@@ -61,8 +63,9 @@ extension APIDescription {
       body: .json("BackupRequest"), 201, errors: [409, 422]),
     Operation(
       "get", "/fs/{name}/admin/backups", "The snapshots in a location",
-      query: [.text("location", "The directory", isRequired: true)], 200, .list("Snapshot"),
-      errors: [409, 422]),
+      query: [
+        .text("location", "The directory", isRequired: true, example: "~/backup/NorthwindFS")
+      ], 200, .list("Snapshot"), errors: [409, 422]),
     Operation(
       "post", "/admin/fs/restore", "Starts a restore",
       query: [.flag("defrag", "Overrides Defrag of the body")], body: .json("RestoreRequest"), 200,
@@ -79,7 +82,7 @@ extension APIDescription {
       body: .json("VerifyRequest"), 200, .json("OperationId"), errors: [409, 422]),
     Operation(
       "post", "/admin/fs/prune", "Starts freeing what no snapshot needs",
-      body: .json("LocationRequest"), 200, .json("OperationId"), errors: [409, 422, 501]),
+      body: .json("PruneRequest"), 200, .json("OperationId"), errors: [409, 422]),
     Operation(
       "post", "/admin/fs/defrag", "Starts rewriting a location so that restores read it in order",
       body: .json("LocationRequest"), 200, .json("OperationId"), errors: [409, 422, 501]),
@@ -91,7 +94,7 @@ extension APIDescription {
       .json("OperationStatus")),
     Operation(
       "get", "/operation/events", "How an operation goes on, as server-sent events",
-      query: identifier, 200, .text("text/event-stream")),
+      query: identifier, 200, .events("OperationEvent")),
     Operation("get", "/operation/kill", "Cancels an operation", query: identifier),
     Operation("post", "/operation/kill", "Cancels an operation", query: identifier),
     Operation(

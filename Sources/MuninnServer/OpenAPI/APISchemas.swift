@@ -7,6 +7,7 @@ extension APIDescription {
         properties: {Url: {type: 'string'}, Error: {type: 'string'}},
       },
       Name: {type: 'string'},
+      Location: {type: 'string', examples: ['~/backup/NorthwindFS']},
       Time: {
         type: 'string', pattern: '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.]\d{7}Z$',
       },
@@ -23,8 +24,24 @@ extension APIDescription {
           },
           SecuredSettings: {type: ['object', 'null']},
           Disabled: {type: ['boolean', 'null']},
+          Retention: {anyOf: [{$ref: '#/components/schemas/Retention'}, {type: 'null'}]},
         },
       },
+      Retention: {
+        type: 'object', minProperties: 1, additionalProperties: false,
+        properties: {
+          KeepLast: {$ref: '#/components/schemas/Keep'},
+          KeepHourly: {$ref: '#/components/schemas/Keep'},
+          KeepDaily: {$ref: '#/components/schemas/Keep'},
+          KeepWeekly: {$ref: '#/components/schemas/Keep'},
+          KeepMonthly: {$ref: '#/components/schemas/Keep'},
+          KeepYearly: {$ref: '#/components/schemas/Keep'},
+          KeepWithin: {type: 'string', pattern: '^([1-9][0-9]{0,2}[ymwdh])+$'},
+          KeepTags: {type: 'array', items: {type: 'string'}},
+          Utc: {type: 'boolean'},
+        },
+      },
+      Keep: {type: 'integer', minimum: 1, maximum: 1000000},
       Statistics: {
         type: 'object',
         required: ['Name', 'Id', 'DataDirectory', 'FileCount', 'TotalBytes', 'CountedAt',
@@ -66,7 +83,8 @@ extension APIDescription {
       BackupRequest: {
         type: 'object', required: ['BackupLocation'],
         properties: {
-          BackupLocation: {type: 'string'}, FileSystemDocument: {type: ['object', 'null']},
+          BackupLocation: {$ref: '#/components/schemas/Location'},
+          FileSystemDocument: {type: ['object', 'null']},
           Tags: {type: ['array', 'null'], items: {type: 'string'}},
           Excludes: {type: ['array', 'null'], items: {type: 'string'}},
           Shared: {type: ['boolean', 'null']},
@@ -75,7 +93,8 @@ extension APIDescription {
       RestoreRequest: {
         type: 'object', required: ['BackupLocation'],
         properties: {
-          FilesystemName: {type: ['string', 'null']}, BackupLocation: {type: 'string'},
+          FilesystemName: {type: ['string', 'null'], examples: ['NewNorthwindFS']},
+          BackupLocation: {$ref: '#/components/schemas/Location'},
           FilesystemLocation: {type: ['string', 'null']},
           IndexesLocation: {type: ['string', 'null']}, JournalsLocation: {type: ['string', 'null']},
           Defrag: {type: ['boolean', 'null']},
@@ -86,11 +105,21 @@ extension APIDescription {
       },
       LocationRequest: {
         type: 'object', required: ['BackupLocation'],
-        properties: {BackupLocation: {type: 'string'}},
+        properties: {BackupLocation: {$ref: '#/components/schemas/Location'}},
+      },
+      PruneRequest: {
+        type: 'object', required: ['BackupLocation'],
+        properties: {
+          BackupLocation: {$ref: '#/components/schemas/Location'},
+          DryRun: {type: ['boolean', 'null']},
+        },
       },
       VerifyRequest: {
         type: 'object', required: ['BackupLocation'],
-        properties: {BackupLocation: {type: 'string'}, ReadData: {type: ['boolean', 'null']}},
+        properties: {
+          BackupLocation: {$ref: '#/components/schemas/Location'},
+          ReadData: {type: ['boolean', 'null']},
+        },
       },
       OperationId: {
         type: 'object', required: ['OperationId'],
@@ -120,10 +149,15 @@ extension APIDescription {
             properties: {
               Progress: {$ref: '#/components/schemas/Progress'},
               Error: {type: ['string', 'null']},
+              Messages: {type: 'array', items: {type: 'string'}},
             },
           },
           Exception: {type: 'null'},
         },
+      },
+      OperationEvent: {
+        type: 'object', required: ['event', 'data'],
+        properties: {event: {enum: ['progress', 'end']}, data: {type: 'string'}},
       },
       OperationSummary: {
         allOf: [

@@ -5,6 +5,8 @@ struct BackupPlan: Sendable {
   let fileSystem: FileSystemRecord
   let repository: Repository
   let request: BackupRequest
+  /// What to keep afterwards; nil for everything.
+  let retention: Result<RetentionPolicy?, Refusal>
 
   static func owned(by name: String) -> Refusal {
     Refusal(
@@ -63,7 +65,10 @@ extension ServerCore {
     request.fileSystemName = fileSystem.name
     request.document = try await snapshotDocument(of: fileSystem, body.document)
     request.indexDirectory = fileSystem.indexes
-    return BackupPlan(fileSystem: fileSystem, repository: repository, request: request)
+    let document = try JSONValue(text: fileSystem.document).object ?? [:]
+    return BackupPlan(
+      fileSystem: fileSystem, repository: repository, request: request,
+      retention: Result { () throws(Refusal) in try FileSystemDocument.retention(in: document) })
   }
 
   private func openOrCreate(_ location: String, isShared: Bool) async throws -> Repository {
@@ -127,6 +132,7 @@ extension BackupPlan {
       }
       let id = report.snapshot.id
       end.messages.append(.init(.informational, "Snapshot \(id) is complete.", details: id))
+      end.messages += await applyRetention()
       var counted = fileSystem
       counted.counts = .init(
         files: report.snapshot.statistics.files, bytes: report.snapshot.statistics.bytes,

@@ -77,6 +77,10 @@ extension BackupStatus.Message {
 enum OperationText {
   static let interrupted = "The operation was interrupted by a restart of the server."
   static let canceled = "The operation was cancelled."
+
+  static func resumable(_ target: String) -> String {
+    "What was restored until then is still in '\(target)': the same restore again goes on with it."
+  }
 }
 
 extension JSONValue {

@@ -40,6 +40,60 @@ extension ServerCore {
     }
   }
 
+  /// Starts giving back the space that no snapshot needs, and returns the operation's id.
+  func startPrune(_ body: RequestObject) async throws -> Int64 {
+    var options = PruneOptions()
+    options.isDryRun = try body.bool("DryRun") ?? false
+    return try await startUpkeep(.prune, of: try await repository(of: body)) {
+      [options] repository, _ in
+      try await Self.messages(repository.prune(options))
+    }
+  }
+
+  /// Starts work on a repository as a whole, of which one at a time is enough.
+  private func startUpkeep(
+    _ kind: OperationRecord.Kind, of repository: Repository,
+    _ work: @escaping @Sendable (Repository, LiveProgress) async throws -> [BackupStatus.Message]
+  ) async throws -> Int64 {
+    try await operations.hold(upkeepOf: repository)
+    do {
+      let new = NewOperation(
+        kind: kind, fileSystemID: "", fileSystemName: "", location: repository.location,
+        started: .now, progress: .progress(Progress()))
+      return try await operations.start(new) { progress in
+        do {
+          var end = OperationEnd(.completed)
+          end.messages = try await work(repository, progress)
+          return end
+        } catch {
+          return OperationEnd(error)
+        }
+      } release: { operations in
+        await operations.release(upkeepOf: repository)
+      }
+    } catch {
+      await operations.release(upkeepOf: repository)
+      throw error
+    }
+  }
+
+  private static func messages(_ report: PruneReport) -> [BackupStatus.Message] {
+    let verb = report.isDryRun ? "would be" : "were"
+    var texts = [
+      "\(report.containersCondemned) containers that no snapshot needs, \(report.bytesCondemned)"
+        + " bytes, were found.",
+      "\(report.objectsDeleted) objects, \(report.bytesFreed) bytes, \(verb) deleted;"
+        + " \(report.containersLeft) containers, \(report.bytesLeft) bytes, are left.",
+    ]
+    if report.objectsWaiting > 0 {
+      let sessions = report.waitingFor.joined(separator: "; ")
+      texts.append(
+        "\(report.objectsWaiting) objects, \(report.bytesWaiting) bytes, wait for the next prune,"
+          + " until these end: \(sessions).")
+    }
+    return texts.map { .init(.informational, $0) }
+  }
+
   /// The repository that a request's `BackupLocation` names.
   func repository(of body: RequestObject) async throws -> Repository {
     guard let text = try body.string("BackupLocation") else {

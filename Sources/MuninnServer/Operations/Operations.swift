@@ -1,6 +1,6 @@
 import HTTPTypes
 package import Logging
-import Muninn
+package import Muninn
 import ServiceLifecycle
 
 /// What runs, and what may not run beside it: one backup at a time per file system, one restore at
@@ -31,8 +31,10 @@ package actor Operations {
   /// Repositories that are not shared and that a backup under way writes to, with the file system's
   /// id and name.
   private var writers: [String: (id: String, name: String)] = [:]
+  /// Repositories that a prune or a defragmentation under way works on.
+  private var tended: Set<String> = []
   var gate = RestoreGate()
-  private var isStopping = false
+  private(set) var isStopping = false
   /// How many operations may run at the same time.
   private var limit: Int
   /// Operations whose record is being written.
@@ -81,6 +83,17 @@ extension Operations {
   }
 
   func release(repository: String) { writers[repository] = nil }
+
+  /// Holds a repository for upkeep, of which one at a time is enough; 409 where one is under way.
+  package func hold(upkeepOf repository: Repository) throws(Refusal) {
+    guard tended.insert(repository.id).inserted else {
+      throw Refusal(
+        .conflict,
+        "A prune or defragmentation of '\(repository.location)' is already running; try later.")
+    }
+  }
+
+  package func release(upkeepOf repository: Repository) { tended.remove(repository.id) }
 
   func refuseWhileStopping() throws(Refusal) {
     if isStopping { throw Refusal(.serviceUnavailable, "The server is shutting down.") }

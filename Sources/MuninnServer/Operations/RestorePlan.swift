@@ -40,8 +40,8 @@ struct RestorePlan: Sendable {
   let snapshot: Snapshot
   let name: String
   let target: String
-  /// Whether the target holds the unfinished restore of the same snapshot, which gives way.
-  let replacesLeftovers: Bool
+  /// The interrupted restore of the same snapshot that the target holds, to go on with.
+  let leftover: OperationRecord?
   let indexes: String?
   let journals: String?
   let defragment: Bool
@@ -68,7 +68,8 @@ extension ServerCore {
       throw Refusal(.conflict, "A file system named '\(name)' exists already; choose another name.")
     }
     let target = given.target ?? "\(base)/FileSystems/\(name)"
-    let isLeftover = try await checkTarget(target, snapshot: snapshot, repository: repository)
+    let leftover = try await leftover(
+      in: target, paths: body.paths, snapshot: snapshot, repository: repository)
     let others = [("IndexesLocation", given.indexes), ("JournalsLocation", given.journals)]
     for (field, place) in others {
       if let place, Location.isInside(place, target) {
@@ -77,7 +78,7 @@ extension ServerCore {
     }
     return RestorePlan(
       repository: repository, snapshot: snapshot, name: name, target: target,
-      replacesLeftovers: isLeftover, indexes: given.indexes, journals: given.journals,
+      leftover: leftover, indexes: given.indexes, journals: given.journals,
       defragment: body.defragment, paths: body.paths)
   }
 
@@ -135,11 +136,11 @@ extension ServerCore {
     return id
   }
 
-  /// Whether the target holds the unfinished restore of this snapshot; 409 where it holds anything
-  /// else.
-  private func checkTarget(
-    _ target: String, snapshot: Snapshot, repository: Repository
-  ) async throws -> Bool {
+  /// The unfinished restore of this snapshot that the target holds; 409 where it holds anything
+  /// else, or other paths of it.
+  private func leftover(
+    in target: String, paths: [String], snapshot: Snapshot, repository: Repository
+  ) async throws -> OperationRecord? {
     let (state, real) = try await Blocking.run { () throws(Refusal) in
       (try Directory.state(target), try Directory.resolved(target))
     }
@@ -151,11 +152,19 @@ extension ServerCore {
         .badRequest, "FilesystemLocation '\(target)' and the backup lie one inside the other.")
     }
     switch state {
-    case .absent, .empty: return false
+    case .absent, .empty: return nil
     case .notDirectory:
       throw Refusal(.conflict, "FilesystemLocation '\(target)' exists and is not a directory.")
     case .filled:
-      if try await database.hasLeftovers(target: target, snapshot: snapshot.id) { return true }
+      if let last = try await database.leftover(target: target, snapshot: snapshot.id) {
+        guard last.resumption?.paths ?? [] == paths else {
+          throw Refusal(
+            .conflict,
+            "FilesystemLocation '\(target)' holds the unfinished restore of other Paths of the"
+              + " snapshot: ask for the same ones, or name another directory.")
+        }
+        return last
+      }
       throw Refusal(
         .conflict, "FilesystemLocation '\(target)' is not empty; name an empty or a new directory.")
     }

@@ -51,7 +51,7 @@ struct OperationEvents: Sendable {
     if last != nil, !isOver { try await Task.sleep(for: Self.pace) }
     while !isOver, !Task.isShuttingDownGracefully {
       guard let record = try await core.operations.record(id) else { return nil }
-      let text = try JSONValue.object(Routes.status(record)).text()
+      let text = try JSONValue.object(Routes.statusWithMessages(record)).text()
       isOver = record.outcome != .running
       if isOver || text != last {
         last = text

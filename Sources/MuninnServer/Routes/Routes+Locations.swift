@@ -8,13 +8,15 @@ extension Routes {
       let id = try await core.startVerify(try await request.object())
       return try Answer.json(.object(["OperationId": .integer(id)]))
     }
+    router.post("admin/fs/prune") { request, _ in
+      let id = try await core.startPrune(try await request.object())
+      return try Answer.json(.object(["OperationId": .integer(id)]))
+    }
     // What is wrong with a request is said first; then that there is no engine for it.
-    for name in ["prune", "defrag"] {
-      router.post("admin/fs/\(name)") { request, _ -> Response in
-        _ = try await core.repository(of: try await request.object())
-        throw Refusal(
-          .notImplemented, "This build cannot \(name) a repository yet; nothing was changed.")
-      }
+    router.post("admin/fs/defrag") { request, _ -> Response in
+      _ = try await core.repository(of: try await request.object())
+      throw Refusal(
+        .notImplemented, "This build cannot defragment a repository yet; nothing was changed.")
     }
   }
 }

@@ -8,7 +8,7 @@ extension Routes {
     let core = core
     router.get("operation/status") { request, _ in
       let record = try await Self.record(try request.operationID(), core)
-      return try Answer.json(.object(Self.status(record)))
+      return try Answer.json(.object(Self.statusWithMessages(record)))
     }
     router.get("operations") { request, _ in
       let start = try request.number("start", default: 0)
@@ -45,6 +45,16 @@ extension Routes {
       "State": .object(["Progress": record.progress, "Error": .text(record.error)]),
       "Exception": .null,
     ]
+  }
+
+  /// The same with what an operation that is over has to say.
+  static func statusWithMessages(_ record: OperationRecord) -> [String: JSONValue] {
+    var members = status(record)
+    members["State"] = .object([
+      "Progress": record.progress, "Error": .text(record.error),
+      "Messages": .strings(record.messages),
+    ])
+    return members
   }
 
   private static func summary(_ record: OperationRecord) -> JSONValue {

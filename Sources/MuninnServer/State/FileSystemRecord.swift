@@ -11,6 +11,9 @@ package struct FileSystemRecord: Sendable, Equatable {
   package var journals: String
   /// Whether the server made the data directory: only then a hard delete removes it.
   package var ownsData: Bool
+  /// The same of index and journal, where they lie elsewhere than below the server's state.
+  package var ownsIndexes = false
+  package var ownsJournals = false
   package var counts: Counts?
 
   /// What the tree held when it was last backed up or restored.

@@ -19,6 +19,8 @@ package struct OperationRecord: Sendable, Equatable {
   package let target: String?
   /// The snapshot that a restore reads; nil for all others.
   package let snapshot: String?
+  /// Of a restore; nil for all others.
+  package let resumption: Resumption?
   /// Whether an unfinished restore's files are still in the target.
   package var hasLeftovers: Bool
   package var completed: Timestamp?
@@ -28,4 +30,20 @@ package struct OperationRecord: Sendable, Equatable {
   package var messages: [String]
   /// Progress as the wire has it.
   package var progress: JSONValue
+}
+
+/// What it takes to go on with an interrupted restore, or to clean up after it.
+package struct Resumption: Sendable, Equatable, Codable {
+  /// The directory of the restore's journal.
+  package var journals: String
+  /// The directories that this server made for it.
+  package var made: [String]
+  /// The paths that were asked for; empty means all.
+  package var paths: [String]
+
+  package init(journals: String, made: [String] = [], paths: [String] = []) {
+    self.journals = journals
+    self.made = made
+    self.paths = paths
+  }
 }

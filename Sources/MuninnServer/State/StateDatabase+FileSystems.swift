@@ -36,15 +36,17 @@ extension StateDatabase {
     }
     try database.execute(
       sql: """
-        INSERT INTO fileSystem (id, key, name, document, data, indexes, journals, ownsData, counts)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT INTO fileSystem (id, key, name, document, data, indexes, journals, ownsData,
+          ownsIndexes, ownsJournals, counts)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET document = excluded.document, data = excluded.data,
           indexes = excluded.indexes, journals = excluded.journals, ownsData = excluded.ownsData,
+          ownsIndexes = excluded.ownsIndexes, ownsJournals = excluded.ownsJournals,
           counts = excluded.counts
         """,
       arguments: [
         record.id, record.key, record.name, record.document, record.data, record.indexes,
-        record.journals, record.ownsData, counts,
+        record.journals, record.ownsData, record.ownsIndexes, record.ownsJournals, counts,
       ])
   }
 
@@ -62,6 +64,7 @@ extension FileSystemRecord {
     self.init(
       id: row["id"], name: row["name"], document: row["document"], data: row["data"],
       indexes: row["indexes"], journals: row["journals"], ownsData: row["ownsData"],
+      ownsIndexes: row["ownsIndexes"], ownsJournals: row["ownsJournals"],
       counts: try counts.map { try JSONDecoder().decode(Counts.self, from: Data($0.utf8)) })
   }
 }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import GRDB
 
 extension StateDatabase {
@@ -11,17 +12,21 @@ extension StateDatabase {
   ) async throws -> OperationRecord {
     let statusText = try status?.text()
     let progress = try record.progress.text()
+    let resumption = try record.resumption.map {
+      String(decoding: try JSONEncoder().encode($0), as: UTF8.self)
+    }
     return try await pool.write { database in
       try database.execute(
         sql: """
           INSERT INTO operation (kind, fileSystemID, fileSystemName, key, location, started, target,
-            snapshot, hasLeftovers, outcome, messages, progress)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, '[]', ?)
+            snapshot, resumption, hasLeftovers, outcome, messages, progress)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, '[]', ?)
           """,
         arguments: [
           record.kind.rawValue, record.fileSystemID, record.fileSystemName,
           FileSystemRecord.key(record.fileSystemName), record.location, record.started.ticks,
-          record.target, record.snapshot, OperationRecord.Outcome.running.rawValue, progress,
+          record.target, record.snapshot, resumption,
+          OperationRecord.Outcome.running.rawValue, progress,
         ])
       let id = database.lastInsertedRowID
       try database.execute(
@@ -84,17 +89,18 @@ extension StateDatabase {
     }
   }
 
-  /// Whether `target` holds what an unfinished restore of `snapshot` had written, and nothing came
-  /// after it.
-  package func hasLeftovers(target: String, snapshot: String) async throws -> Bool {
+  /// The unfinished restore of `snapshot` whose files are still in `target`; nil where there is
+  /// none, or something came after it.
+  package func leftover(target: String, snapshot: String) async throws -> OperationRecord? {
     try await pool.read { database in
       let last = try Row.fetchOne(
         database, sql: "SELECT * FROM operation WHERE target = ? ORDER BY id DESC LIMIT 1",
         arguments: [target]
       ).map(OperationRecord.init(row:))
-      guard let last, last.hasLeftovers, last.snapshot == snapshot else { return false }
-      return try Row.fetchOne(
-        database, sql: "SELECT id FROM fileSystem WHERE data = ?", arguments: [target]) == nil
+      guard let last, last.hasLeftovers, last.snapshot == snapshot else { return nil }
+      let isTaken = try Row.fetchOne(
+        database, sql: "SELECT id FROM fileSystem WHERE data = ?", arguments: [target])
+      return isTaken == nil ? last : nil
     }
   }
 
@@ -132,11 +138,13 @@ package struct NewOperation: Sendable {
   package let started: Timestamp
   package var target: String?
   package var snapshot: String?
+  package var resumption: Resumption?
   package let progress: JSONValue
 
   package init(
     kind: OperationRecord.Kind, fileSystemID: String, fileSystemName: String, location: String,
-    started: Timestamp, target: String? = nil, snapshot: String? = nil, progress: JSONValue
+    started: Timestamp, target: String? = nil, snapshot: String? = nil,
+    resumption: Resumption? = nil, progress: JSONValue
   ) {
     self.kind = kind
     self.fileSystemID = fileSystemID
@@ -145,6 +153,7 @@ package struct NewOperation: Sendable {
     self.started = started
     self.target = target
     self.snapshot = snapshot
+    self.resumption = resumption
     self.progress = progress
   }
 
@@ -152,8 +161,8 @@ package struct NewOperation: Sendable {
     OperationRecord(
       id: id, kind: kind, fileSystemID: fileSystemID, fileSystemName: fileSystemName,
       location: location, started: started, target: target, snapshot: snapshot,
-      hasLeftovers: false, completed: nil, outcome: .running, error: nil, messages: [],
-      progress: progress)
+      resumption: resumption, hasLeftovers: false, completed: nil,
+      outcome: .running, error: nil, messages: [], progress: progress)
   }
 }
 
@@ -168,11 +177,16 @@ package struct OperationChange: Sendable {
 extension OperationRecord {
   init(row: Row) throws {
     let completed: Int64? = row["completed"]
+    let resumption: String? = row["resumption"]
     self.init(
       id: row["id"], kind: Kind(rawValue: row["kind"]) ?? .backup,
       fileSystemID: row["fileSystemID"], fileSystemName: row["fileSystemName"],
       location: row["location"], started: Timestamp(ticks: row["started"]), target: row["target"],
-      snapshot: row["snapshot"], hasLeftovers: row["hasLeftovers"],
+      snapshot: row["snapshot"],
+      resumption: try resumption.map {
+        try JSONDecoder().decode(Resumption.self, from: Data($0.utf8))
+      },
+      hasLeftovers: row["hasLeftovers"],
       completed: completed.map { Timestamp(ticks: $0) },
       outcome: Outcome(rawValue: row["outcome"]) ?? .faulted, error: row["error"],
       messages: try JSONDecoding.strings(row["messages"]),

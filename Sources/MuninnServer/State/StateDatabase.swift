@@ -69,6 +69,14 @@ package struct StateDatabase: Sendable {
           CREATE INDEX operationByTarget ON operation (target, id);
           """)
     }
+    migrator.registerMigration("2") { database in
+      try database.execute(
+        sql: """
+          ALTER TABLE operation ADD COLUMN resumption TEXT;
+          ALTER TABLE fileSystem ADD COLUMN ownsIndexes INTEGER NOT NULL DEFAULT 0;
+          ALTER TABLE fileSystem ADD COLUMN ownsJournals INTEGER NOT NULL DEFAULT 0;
+          """)
+    }
     return migrator
   }
 }
