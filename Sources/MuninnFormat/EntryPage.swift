@@ -276,12 +276,21 @@ extension ByteReader {
 /// component, no NUL.
 package func isSafePath(_ path: [UInt8]) -> Bool {
   if path.isEmpty { return true }
-  for component in path.split(separator: 0x2F, omittingEmptySubsequences: false) {
-    if component.isEmpty || component.elementsEqual([0x2E])
-      || component.elementsEqual([0x2E, 0x2E]) || component.contains(0)
-    {
-      return false
+  return path.withUnsafeBufferPointer { path in
+    // Of the present component: how long it is, and whether it is all dots so far.
+    var count = 0
+    var isDots = true
+    for byte in path {
+      guard byte != 0x2F else {
+        if isDots, count <= 2 { return false }
+        count = 0
+        isDots = true
+        continue
+      }
+      if byte == 0 { return false }
+      if byte != 0x2E { isDots = false }
+      count += 1
     }
+    return !isDots || count > 2
   }
-  return true
 }
