@@ -98,6 +98,9 @@ package struct RestorePipeline {
       windows.cancel()
       planner.join()
     }
+    let syncs = options.syncs || options.countsExtents || options.verifies
+    let early = syncs ? EarlySync(run) : nil
+    defer { early?.end() }
     var directories = DirectoryStage(run: run)
     let links = LinkStage(run: run)
     let recorder = IdentityStage(run: run, options.identityCatalogue, target: options.target)
@@ -119,7 +122,9 @@ package struct RestorePipeline {
     let linked = links.finish()
     directories.finish()
     try run.checkStopped()
-    if options.syncs || options.countsExtents || options.verifies {
+    if syncs {
+      early?.end()
+      try run.checkStopped()
       let root = run.tree.root
       try fromDisk { () throws(DiskError) in
         try FileCalls.syncFileSystem(of: root.descriptor, path: displayPath(options.target))
