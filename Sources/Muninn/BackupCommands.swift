@@ -85,6 +85,12 @@ extension BackupRequest {
       throw MuninnError(
         .invalidInput, "nothing can be read at a rate of 0: give a rate above it, or none")
     }
+    guard (0...12).contains(compressionLevel) else {
+      throw MuninnError(
+        .invalidInput,
+        "there is no compression level \(compressionLevel): give 0 for none, 1 for fast, 3 to 12")
+    }
+    options.level = compressionLevel
     options.ignoresInode = ignoresInode
     options.readers = readers
     options.readRate = readRate

@@ -64,6 +64,12 @@ public struct BackupRequest: Sendable {
   /// Leave in the page cache what was read into it; else what was not there before is given back.
   public var keepsPageCache = false
 
+  // MARK: How it is stored
+
+  /// How hard what is new is compressed: 0 not at all, 1 with LZ4's fast method, 3 to 12 with
+  /// LZ4-HC, which is 10 to 25 times slower to write and as fast to restore.
+  public var compressionLevel = 1
+
   // MARK: Before and after
 
   /// Bytes that the repository's disk must have free for a backup to begin.

@@ -194,6 +194,11 @@ struct ControlOptions: ParsableArguments {
     help: "Files that are read at the same time; if not given, as many as suit the storage.")
   var readers: Int?
   @Option(
+    name: .customLong("level"),
+    help: ArgumentHelp(
+      "Compress so hard: 0 not at all, 1 fast, 3 to 12 slower and smaller.", valueName: "level"))
+  var compressionLevel = 1
+  @Option(
     name: .customLong("limit-read"),
     help: ArgumentHelp("Read at most so much a second: 500K, 20M.", valueName: "size"))
   var readRate: FileSize?
@@ -211,6 +216,7 @@ struct ControlOptions: ParsableArguments {
 
   func apply(to request: inout BackupRequest) {
     request.readers = readers
+    request.compressionLevel = compressionLevel
     request.readRate = readRate?.bytes
     request.cpuPercent = cpuPercent
     if let minFree { request.minimumFreeBytes = minFree.bytes }

@@ -59,6 +59,31 @@ import Testing
       ["backup", repository, tree, "--exclude-from", muninn.file("absent")], expecting: 4)
   }
 
+  @Test func howHardItIsCompressed() throws {
+    let tree = muninn.file("tree")
+    try FileManager.default.createDirectory(atPath: tree, withIntermediateDirectories: true)
+    // Words in an order of their own: the longer the search, the longer the matches.
+    var generator = SeededGenerator(seed: 7)
+    let words = (0..<500).map { _ in String(generator.next() % 1_000_000, radix: 36) }
+    let text = (0..<60_000).map { _ in words[Int(generator.next() % 500)] }
+    try Data(text.joined(separator: " ").utf8).write(to: URL(fileURLWithPath: tree + "/text"))
+    var stored: [Int] = []
+    for level in ["0", "1", "9"] {
+      let own = muninn.file("repository-\(level)")
+      try muninn.run(["init", own, "--no-encryption"])
+      let report = try muninn.json(["backup", own, tree, "--level", level])
+      let snapshot = try #require(report["snapshot"] as? [String: Any])
+      let statistics = try #require(snapshot["statistics"] as? [String: Any])
+      stored.append(try #require(statistics["bytesStored"] as? Int))
+      try muninn.run(["restore", own, "latest", "--target", muninn.file("out-\(level)")])
+      #expect(try muninn.isSame(tree, muninn.file("out-\(level)")))
+    }
+    #expect(stored[0] > stored[1] && stored[1] > stored[2], "\(stored)")
+    let refused = try muninn.run(
+      ["backup", repository, tree, "--level", "13"], expecting: 1)
+    #expect(refused.errors.contains("13"))
+  }
+
   @Test func aListOfPathsFromAFile() throws {
     let tree = try muninn.makeTree()
     let list = muninn.file("list")

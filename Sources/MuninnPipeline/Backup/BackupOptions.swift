@@ -18,7 +18,7 @@ package struct BackupOptions: Sendable {
   package var rules = WalkRules()
   /// Threads that read, chunk and compress, besides those that walk, assemble and sync.
   package var threads: Int
-  /// LZ4 level: 1 is the fast method, 3 to 12 are LZ4-HC's.
+  /// LZ4 level: 0 stores raw, 1 is the fast method, 3 to 12 are LZ4-HC's.
   package var level = 1
   /// How many of the threads read files at the same time; nil as many as suit the storage.
   package var readers: Int?
