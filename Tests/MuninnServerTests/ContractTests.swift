@@ -179,6 +179,41 @@ import Testing
     }
   }
 
+  /// A backup meets the old file or the new one, each whole, while uploads replace it.
+  @Test func filesAreWholeInBackupsThatRunBesideUploads() async throws {
+    try await withServer { server in
+      try await server.register("A", over: try server.makeTree(files: ["x/other": "o"]))
+      let contents = ["a", "b"].map { String(repeating: $0, count: 2 << 20) }
+      try await server.send(.put, "/fs/A/files/x/f", contents[0], expecting: 201)
+      let uploads = Task {
+        var count = 0
+        while !Task.isCancelled {
+          count += 1
+          try await server.send(.put, "/fs/A/files/x/f", contents[count % 2], expecting: 201)
+        }
+        return count
+      }
+      for _ in 1...6 {
+        let status = try await server.backUp("A", to: "~/b", incremental: true)
+        #expect(!status.body.contains(#""Severity":"Error""#), "\(status.body)")
+      }
+      uploads.cancel()
+      _ = await uploads.result
+      let reply = try await server.send(.get, "/fs/A/admin/backups?location=~/b")
+      guard case .array(let list) = try reply.json else { throw TestFailure(text: reply.body) }
+      for (index, snapshot) in list.enumerated() {
+        let id = try #require(snapshot.object?["Id"]?.string)
+        let name = "R\(index)"
+        try await server.restore(
+          "{'BackupLocation':'~/b','FilesystemName':'\(name)','Snapshot':'\(id)'}")
+        let found = try server.contents(of: server.base + "/FileSystems/" + name)
+        #expect(Set(found.keys) == ["x/other", "x/f"])
+        #expect(contents.contains(found["x/f"] ?? ""), "snapshot \(index) mixes two files")
+      }
+      #expect(list.count == 6)
+    }
+  }
+
   @Test func hardDeleteRemovesIndexAndJournalThatTheServerMade() async throws {
     try await withServer { server in
       let manager = FileManager.default

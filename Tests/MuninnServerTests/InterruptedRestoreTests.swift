@@ -104,10 +104,10 @@ import Testing
     try await withServer { server in
       let tree = try await prepare(server)
       for _ in 1...10 {
-        guard let id = try await begin(server) else { continue }
-        try await server.send(.get, "/operation/kill?id=\(id)", expecting: 200)
-        let end = try await server.finalStatus(operation: id)
-        guard end["Canceled"] == .bool(true) else {
+        let id = try await begin(server)
+        if let id { try await server.send(.get, "/operation/kill?id=\(id)", expecting: 200) }
+        let end = if let id { try await server.finalStatus(operation: id) } else { Reply?.none }
+        guard let end, end["Canceled"] == .bool(true) else {
           try await server.send(.delete, "/admin/fs/R?hard-delete=true", expecting: 204)
           continue
         }

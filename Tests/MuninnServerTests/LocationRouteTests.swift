@@ -43,6 +43,9 @@ import Testing
       let end = try await server.finalStatus(operation: try id(reply))
       #expect(end["Faulted"] == .bool(true), "\(end.body)")
       #expect(end.body.contains("damaged"), "\(end.body)")
+      // Its messages name the objects.
+      #expect(end["State"]?.object?["Messages"] != .array([]))
+      #expect(end.body.contains("containers/"), "\(end.body)")
     }
   }
 

@@ -72,7 +72,8 @@ extension APIDescription {
           'FilesystemName', 'Files', 'Bytes', 'StoredBytes', 'SpeedFactor', 'Errors', 'Tags'],
         properties: {
           Id: {type: 'string'}, Parent: {type: ['string', 'null']},
-          Kind: {enum: ['Full', 'Incremental']}, Started: {$ref: '#/components/schemas/Time'},
+          Kind: {enum: ['Full', 'Incremental', 'Partial']},
+          Started: {$ref: '#/components/schemas/Time'},
           Completed: {$ref: '#/components/schemas/Time'},
           FilesystemId: {type: ['string', 'null']}, FilesystemName: {type: ['string', 'null']},
           Files: {type: 'integer'}, Bytes: {type: 'integer'}, StoredBytes: {type: 'integer'},

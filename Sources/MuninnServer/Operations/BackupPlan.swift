@@ -125,6 +125,9 @@ extension BackupPlan {
       end.messages = report.problems.map {
         .init(.error, "'\($0.path)' was not backed up: \($0.message)", details: $0.path)
       }
+      end.messages += (report.unstable + report.differing).map {
+        .init(.error, "'\($0.path)': \($0.message)", details: $0.path)
+      }
       let listed = UInt64(report.problems.count)
       if report.snapshot.statistics.errors > listed {
         let more = report.snapshot.statistics.errors - listed

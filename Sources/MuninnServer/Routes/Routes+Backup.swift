@@ -23,11 +23,19 @@ extension Routes {
     }
   }
 
+  private static func kind(_ kind: Snapshot.Kind) -> String {
+    switch kind {
+    case .full: "Full"
+    case .incremental: "Incremental"
+    case .partial: "Partial"
+    }
+  }
+
   private static func json(_ snapshot: Snapshot) -> JSONValue {
     .object([
       "Id": .string(snapshot.id),
       "Parent": .text(snapshot.parent),
-      "Kind": .string(snapshot.kind == .full ? "Full" : "Incremental"),
+      "Kind": .string(kind(snapshot.kind)),
       "Started": .time(Timestamp(seconds: snapshot.started)),
       "Completed": .time(Timestamp(seconds: snapshot.completed)),
       "FilesystemId": .text(snapshot.fileSystemID),
