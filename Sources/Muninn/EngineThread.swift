@@ -119,6 +119,8 @@ extension Progress.Phase {
     case .restoring: self = .restoring
     case .metadata: self = .metadata
     case .checking: self = .checking
+    case .collecting: self = .collecting
+    case .rewriting: self = .rewriting
     case .done: self = .done
     }
   }

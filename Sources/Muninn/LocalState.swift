@@ -10,7 +10,8 @@ internal import MuninnStore
 /// `repositories/ID` holds the newest record that was seen (its number and hash), so that an older
 /// state of the repository, put back from a copy, is noticed. `identities/HASH` is the catalogue of
 /// a restored tree. `verified/ID` is the ledger of what was read and found sound, and when; its
-/// layout is `VerificationLedger`'s.
+/// layout is `VerificationLedger`'s. `usage/ID` is what the last prune found to be unneeded in live
+/// containers, in bytes, behind the record that it looked at.
 struct LocalState: Sendable {
   let directory: String
 
@@ -78,6 +79,26 @@ struct LocalState: Sendable {
     return LedgerKeeper(known ?? VerificationLedger(repository: repository)) { bytes in
       try? storage?.put(name, bytes)
     }
+  }
+
+  /// What a prune on this machine last found; nil where none did.
+  func usage(of store: Store) -> KnownUsage? {
+    guard let storage = try? LocalStorage(path: directory, create: false),
+      let bytes = try? storage.read(
+        "usage/\(store.header.repository)", maximumByteCount: 4096)
+    else { return nil }
+    let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+    guard words.count == 2, let record = UInt64(words[0]), let unused = UInt64(words[1]) else {
+      return nil
+    }
+    return KnownUsage(record: record, unusedByteCount: unused)
+  }
+
+  /// Nil is nothing to remember, and leaves what was.
+  func remember(_ usage: KnownUsage?, of store: Store) {
+    guard let usage, let storage = try? LocalStorage(path: directory, create: true) else { return }
+    try? storage.put(
+      "usage/\(store.header.repository)", [UInt8]("\(usage.record) \(usage.unusedByteCount)".utf8))
   }
 
   private static func hex(_ bytes: [UInt8]) -> String {

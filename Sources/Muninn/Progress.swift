@@ -1,7 +1,10 @@
 /// How far a long operation is. Delivered at most ten times a second, from a thread of the engine.
 public struct Progress: Sendable, Codable, Equatable {
   public enum Phase: String, Sendable, Codable {
-    case starting, scanning, reading, committing, planning, restoring, metadata, checking, done
+    case starting, scanning, reading, committing, planning, restoring, metadata, checking
+    /// Finding and removing what nobody needs; copying what is needed to where it lies better.
+    case collecting, rewriting
+    case done
   }
 
   public var phase: Phase = .starting

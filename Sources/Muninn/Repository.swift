@@ -127,6 +127,7 @@ public final class Repository: Sendable {
   func readJournal() throws(StoreError) -> JournalState {
     let journal = try store.loadJournal()
     try state.notice(journal, of: store)
+    store.follow(journal)
     return journal
   }
 

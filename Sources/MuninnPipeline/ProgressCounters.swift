@@ -4,7 +4,8 @@ package import Synchronization
 /// Counts that the stages add to and a watcher reads: no lock on the way of a byte.
 package final class ProgressCounters: Sendable {
   package enum Phase: Int, Sendable {
-    case starting, scanning, reading, committing, planning, restoring, metadata, checking, done
+    case starting, scanning, reading, committing, planning, restoring, metadata, checking
+    case collecting, rewriting, done
   }
 
   package let entries = Atomic<UInt64>(0)

@@ -19,6 +19,8 @@ package final class Store: Sendable {
     package let syncPoints = SyncPoints()
   #endif
   private let readIndex = Monitor<ChunkIndex?>(nil)
+  /// The live containers as of the newest journal that was followed.
+  private let view = Monitor<(head: UInt64, live: [Identifier: ContainerRecord])?>(nil)
 
   init(
     storage: any Storage, header: RepositoryHeader, keys: KeyRing?, headerBytes: [UInt8],
@@ -151,6 +153,32 @@ package final class Store: Sendable {
     let made = try ChunkIndex(store: self, journal: try loadJournal())
     readIndex.withLock { $0 = made }
     return made
+  }
+
+  /// Takes note of the journal's newest state: what was opened of containers that have left it, and
+  /// an index that does not know it, are let go. So a process that lives long follows collections.
+  package func follow(_ journal: JournalState) {
+    let isNews = view.withLock { view in
+      guard journal.problems.isEmpty, journal.head > (view?.head ?? 0) else { return false }
+      view = (journal.head, journal.containers)
+      return true
+    }
+    guard isNews else { return }
+    readIndex.withLock { if let known = $0, known.head < journal.head { $0 = nil } }
+    containers.keep { journal.containers[$0] != nil }
+  }
+
+  /// Follows the journal if there is a record that this process has not seen; says whether it did.
+  func followIfBehind() throws(StoreError) -> Bool {
+    let known = max(view.withLock { $0?.head } ?? 0, readIndex.withLock { $0?.head } ?? 0)
+    guard (try? storage.size(of: ObjectName.record(known + 1))) != nil else { return false }
+    follow(try loadJournal())
+    return true
+  }
+
+  /// False for a container that has left the live ones, as far as the journal was followed.
+  func mayBeLive(_ container: Identifier) -> Bool {
+    view.withLock { $0.map { $0.live[container] != nil } ?? true }
   }
 
   /// An envelope for a new object, with a salt of its own where the repository encrypts.

@@ -28,10 +28,11 @@ package final class WriteSession: Sendable {
   /// Registers the session and starts the thread that syncs its containers. It builds on nothing in
   /// the containers `without` which it is made.
   package init(
-    store: Store, limits: IndexLimits? = nil, without damaged: Set<Identifier> = []
+    store: Store, limits: IndexLimits? = nil, without damaged: Set<Identifier> = [],
+    work: SessionNote.Work = .backup
   ) throws(StoreError) {
     self.store = store
-    let (registration, registered) = try Registration.begin(store, .backup)
+    let (registration, registered) = try Registration.begin(store, work)
     self.registration = registration
     id = registration.id
     var journal = registered
@@ -39,7 +40,9 @@ package final class WriteSession: Sendable {
       if let problem = journal.problems.first { throw problem }
       try store.relyOn(journal)
       try store.completeHeader()
-      adoptedCount = try Adoption.run(store, session: registration.id, state: &journal)
+      adoptedCount =
+        work == .backup
+        ? try Adoption.run(store, session: registration.id, state: &journal) : 0
       index = try ChunkIndex(
         store: store, journal: journal.without(damaged), session: registration.id, limits: limits)
     } catch {

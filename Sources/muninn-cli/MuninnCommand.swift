@@ -14,7 +14,8 @@ struct MuninnCommand: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
       RestoreCommand.self, CheckCommand.self, RepairCommand.self, StatsCommand.self,
-      KeyCommand.self, ForgetCommand.self, PruneCommand.self, TagCommand.self, HoldCommand.self,
+      KeyCommand.self, ForgetCommand.self, PruneCommand.self, DefragCommand.self, TagCommand.self,
+      HoldCommand.self,
       SettingsCommand.self, ServeCommand.self,
     ])
 

@@ -167,7 +167,8 @@ package struct BackupPipeline {
       options: options, parent: parent,
       identities: IdentityCatalogue.Reader.opened(
         options.identityCatalogue, snapshot: options.parent?.id),
-      live: LiveContainers(session: shared.session, store: store), counters: counters
+      live: LiveContainers(
+        session: shared.session, store: store, manifest: shared.manifest), counters: counters
     ) { (batch) throws(PipelineError) in
       guard shared.assemble.waitForRoom(batch) else { throw PipelineError.cancelled }
       if batch.needsReading {

@@ -6,9 +6,12 @@ final class LiveContainers {
   private let live: Set<Identifier>
   private let index: ChunkIndex
   private let reader: ChunkReader
+  /// Where the pages of a long file go whose chunks have moved; nil where nothing is stored.
+  private let manifest: ManifestChunks?
   private var last: Identifier?
 
-  init(session: WriteSession, store: Store) {
+  init(session: WriteSession, store: Store, manifest: ManifestChunks? = nil) {
+    self.manifest = manifest
     live = Set(session.journal.containers.keys)
     index = session.index
     reader = ChunkReader(store: store)
@@ -41,15 +44,53 @@ final class LiveContainers {
       }
       return result
     case .tree(let root, let lists):
-      guard isLive(root.page.location.container) else { return nil }
-      for list in lists {
-        guard isLive(list.location.container) else { return nil }
-        guard try containers(in: list).allSatisfy({ isLive($0) }) else { return nil }
-      }
       var result = entry
       result.isDamaged = false
+      if try isLive(root, lists) { return result }
+      guard let content = try moved(root) else { return nil }
+      result.content = content
       return result
     }
+  }
+
+  private func isLive(
+    _ root: TreeRoot, _ lists: [ChunkReference]
+  ) throws(StoreError) -> Bool {
+    guard isLive(root.page.location.container) else { return false }
+    for list in lists {
+      guard isLive(list.location.container), try containers(in: list).allSatisfy({ isLive($0) })
+      else { return false }
+    }
+    return true
+  }
+
+  /// A long file's content with locations that hold today, its pages written anew; nil where a
+  /// chunk or a page is gone. Reads none of the file's bytes.
+  private func moved(_ root: TreeRoot) throws(StoreError) -> EntryContent? {
+    guard let manifest else { return nil }
+    let file = LargeFile(manifest: manifest)
+    var count = 0
+    do throws(StoreError) {
+      var leaves = try TreeReader(root, reader: reader)
+      while let leaf = try leaves.nextLeaf() {
+        var extents = try reader.extents(of: leaf)
+        for (ordinal, extent) in extents.enumerated() {
+          guard case .chunk(let chunk) = extent, !isLive(chunk.location.container) else {
+            continue
+          }
+          guard let found = try index.find(chunk.identity) else { return nil }
+          extents[ordinal] = .chunk(
+            ChunkReference(identity: chunk.identity, length: chunk.length, location: found))
+        }
+        try file.add(extents, ordinal: count)
+        count += 1
+      }
+    } catch {
+      guard error.code == .damaged || error.code == .notFound else { throw error }
+      return nil
+    }
+    try file.finish(segmentCount: count)
+    return file.result?.content
   }
 
   /// The ids in a chunk of them.

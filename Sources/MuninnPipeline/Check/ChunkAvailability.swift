@@ -101,6 +101,9 @@ final class ChunkAvailability {
     guard !damage.chunks.contains(location), !unreadable.contains(location.container) else {
       return false
     }
+    // What is on its way out may lie there still, and counts for nothing.
+    guard index.isLive(location.container) || damage.containers.contains(location.container)
+    else { return false }
     // A damaged container is opened by its readable blocks.
     guard let container = try? store.container(location.container) else {
       unreadable.insert(location.container)

@@ -94,32 +94,53 @@ extension Store {
   }
 
   /// Where a chunk really is: at its hint, or where the index says.
+  ///
+  /// A hint to a container that is not live any more, since it was repacked, may still be read for
+  /// a while; what the index says stays as long as whoever asks is registered, and goes first.
   package func locate(_ reference: ChunkReference) throws(StoreError) -> (OpenContainer, UInt32) {
-    let hint = reference.location
     var failure: StoreError?
-    do throws(StoreError) {
-      let container = try container(hint.container)
-      if Int(hint.slot) < container.directory.chunkCount,
-        container.directory.identities[Int(hint.slot)] == reference.identity,
-        container.directory.lengths[Int(hint.slot)] == reference.length
-      {
-        return (container, hint.slot)
-      }
-      if let slot = container.slot(salvaged: reference.identity) { return (container, slot) }
-    } catch {
-      failure = error
-    }
-    if let found = try index().find(reference.identity), found != hint {
-      let container = try container(found.container)
-      if Int(found.slot) < container.directory.chunkCount,
-        container.directory.identities[Int(found.slot)] == reference.identity
-      {
-        return (container, found.slot)
-      }
-    }
+    if let found = find(reference, &failure) { return found }
+    // Whoever reads without a registration can be overtaken by a collection.
+    if try followIfBehind(), let found = find(reference, &failure) { return found }
     throw failure
       ?? StoreError(
-        .damaged, "does not hold the chunk that slot \(hint.slot) should, and no other does",
-        object: ObjectName.container(hint.container))
+        .damaged,
+        "does not hold the chunk that slot \(reference.location.slot) should, and no other does",
+        object: ObjectName.container(reference.location.container))
+  }
+
+  private func find(
+    _ reference: ChunkReference, _ failure: inout StoreError?
+  ) -> (OpenContainer, UInt32)? {
+    let isLive = mayBeLive(reference.location.container)
+    if isLive, let found = look(for: reference, at: reference.location, &failure) { return found }
+    do throws(StoreError) {
+      if let place = try index().find(reference.identity), place != reference.location,
+        let found = look(for: reference, at: place, &failure)
+      {
+        return found
+      }
+    } catch {
+      failure = failure ?? error
+    }
+    return isLive ? nil : look(for: reference, at: reference.location, &failure)
+  }
+
+  private func look(
+    for reference: ChunkReference, at place: ChunkLocation, _ failure: inout StoreError?
+  ) -> (OpenContainer, UInt32)? {
+    do throws(StoreError) {
+      let container = try container(place.container)
+      if Int(place.slot) < container.directory.chunkCount,
+        container.directory.identities[Int(place.slot)] == reference.identity,
+        container.directory.lengths[Int(place.slot)] == reference.length
+      {
+        return (container, place.slot)
+      }
+      return container.slot(salvaged: reference.identity).map { (container, $0) }
+    } catch {
+      failure = failure ?? error
+      return nil
+    }
   }
 }

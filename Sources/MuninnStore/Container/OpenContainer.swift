@@ -171,6 +171,20 @@ final class ContainerCache: Sendable {
 
   func container(_ id: Identifier) -> OpenContainer? { state.withLock { $0.containers[id] } }
 
+  /// Forgets what lies in containers that are not wanted any more.
+  func keep(_ isWanted: (Identifier) -> Bool) {
+    state.withLock { state in
+      let gone = state.order.filter { !isWanted($0) }
+      guard !gone.isEmpty else { return }
+      for id in gone {
+        if let container = state.containers.removeValue(forKey: id) {
+          state.chunkCount -= container.directory.chunkCount
+        }
+      }
+      state.order.removeAll { !isWanted($0) }
+    }
+  }
+
   /// Whether a salvage has found nothing in it: that reads all of it, and is not done twice.
   func isUnsalvageable(_ id: Identifier) -> Bool {
     state.withLock { $0.unsalvageable.contains(id) }

@@ -47,6 +47,8 @@ package final class ChunkIndex: Sendable {
   let limits: IndexLimits
   let runs: SessionRuns?
   let live: [Identifier: ContainerRecord]
+  /// What may be rescued: a merge keeps its entries.
+  let condemned: [Identifier: CondemnedContainer]
   private let names = Monitor(Names())
   private let shards: ChunkShards
   private let list: Monitor<SegmentList>
@@ -54,6 +56,10 @@ package final class ChunkIndex: Sendable {
   private let listVersion = Atomic<UInt64>(0)
   /// Readers' replacement for segments that are lost, of entries in memory.
   private let standIn: MemoryRun?
+  /// The newest record that it knows.
+  let head: UInt64
+  /// Whether segments and stand-in together list all that live containers hold.
+  private let isComplete: Bool
   private let isBehind = Atomic<Bool>(false)
   /// Segments that could not be opened.
   package let problems: [StoreError]
@@ -73,7 +79,13 @@ package final class ChunkIndex: Sendable {
     self.limits = limits
     let opened = try OpenSegments(store: store, journal: journal, limits: limits)
     live = opened.journal.containers
+    condemned = opened.journal.upkeep.condemned
+    head = opened.journal.head
     problems = opened.problems
+    let uncovered = opened.uncovered.reduce(0) {
+      $0 + Int(opened.journal.containers[$1]?.chunkCount ?? 0)
+    }
+    isComplete = session == nil && uncovered <= Self.maximumStandInCount
     shards = ChunkShards(loadedChunks: limits.loadedChunks)
     list = Monitor(SegmentList(opened.segments))
     runs = session.map { SessionRuns(session: $0, lost: opened.lost) }
@@ -173,6 +185,34 @@ package final class ChunkIndex: Sendable {
     return standIn.flatMap { confirm(identity, $0.places(of: prefix)) }
   }
 
+  /// Every place in a live container where a committed chunk is. A reader's index alone can tell.
+  ///
+  /// Unlike `find`, which proposes less where the index is damaged, it throws where something
+  /// cannot be read: for whoever concludes from what is not found.
+  package func everyPlace(of identity: ChunkIdentity) throws(StoreError) -> [ChunkLocation] {
+    guard isComplete else {
+      throw StoreError(
+        .damaged, "the index lacks much of what it should list: repair the repository first",
+        object: ObjectName.segmentPrefix)
+    }
+    let prefix = identity.fingerprint.low
+    var proposed: [ChunkLocation] = []
+    for segment in list.withLock({ $0 }).segments where segment.mayContain(prefix) {
+      proposed += try segment.places(of: prefix)
+    }
+    if let standIn { proposed += standIn.places(of: prefix) }
+    var found: [ChunkLocation] = []
+    for place in proposed where live[place.container] != nil && !found.contains(place) {
+      let directory = try store.container(place.container).directory
+      if Int(place.slot) < directory.chunkCount,
+        directory.identities[Int(place.slot)] == identity
+      {
+        found.append(place)
+      }
+    }
+    return found
+  }
+
   /// The first of the places where the chunk really is.
   private func confirm(_ identity: ChunkIdentity, _ places: [ChunkLocation]) -> ChunkLocation? {
     for place in places where isLive(place.container) {
@@ -187,7 +227,7 @@ package final class ChunkIndex: Sendable {
     return nil
   }
 
-  func isLive(_ container: Identifier) -> Bool {
+  package func isLive(_ container: Identifier) -> Bool {
     // Containers are named by their session.
     live[container] != nil || (runs.map { $0.session.high == container.high } ?? false)
   }

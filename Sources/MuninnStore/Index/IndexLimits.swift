@@ -11,6 +11,8 @@ package struct IndexLimits: Sendable {
   /// bits as fit, from 15.4 bits an entry down to 8.4; whatever does not fit even so is read from
   /// disk where it is asked, one frame of 20 to 32 KiB a lookup.
   package var filterBytes: UInt64
+  /// Whether filters are taken into memory at all: not by who looks up next to nothing.
+  package var loadsFilters = true
   /// Entries that a commit merges by itself; larger merges run in the background.
   package var commitEntries: UInt64 = 1 << 20
 
@@ -22,6 +24,13 @@ package struct IndexLimits: Sendable {
     var limits = IndexLimits()
     limits.filterBytes = min(limits.filterBytes, 64 << 20)
     limits.loadedChunks = 1 << 18
+    return limits
+  }
+
+  /// Of a session that stores chunks where it is told and looks nothing up.
+  package static var repacker: IndexLimits {
+    var limits = IndexLimits()
+    limits.loadsFilters = false
     return limits
   }
 

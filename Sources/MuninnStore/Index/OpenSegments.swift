@@ -32,7 +32,7 @@ struct OpenSegments {
     segments = []
     problems = []
     lost = []
-    var budget = limits.filterBytes
+    var budget = limits.loadsFilters ? limits.filterBytes : 0
     // A small filter saves as many reads as a large one: they come first.
     for record in journal.segments.values.sorted(by: {
       ($0.entryCount, $0.id) < ($1.entryCount, $1.id)

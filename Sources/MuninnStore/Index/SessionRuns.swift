@@ -110,7 +110,7 @@ extension ChunkIndex {
       remainderBits: limits.remainderBits(
         entries: max(all, cursors.reduce(0) { $0 + $1.entryCount })),
       cancellation: cancellation
-    ).run(cursors, isLive: isLive)
+    ).run(cursors) { isLive($0) || condemned[$0] != nil }
   }
 
   /// Puts a new segment in the place of others. Unless it is committed already the session's next
@@ -123,7 +123,7 @@ extension ChunkIndex {
     let used = others.reduce(UInt64(0)) {
       $0 + UInt64($1.hasResidentFilter ? $1.residentByteCount : 0)
     }
-    var budget = limits.filterBytes - min(limits.filterBytes, used)
+    var budget = limits.loadsFilters ? limits.filterBytes - min(limits.filterBytes, used) : 0
     let segment = try Segment(record, store: store, filterBudget: &budget)
     let gone = Set(old.map(\.record.id))
     exchange { segments in

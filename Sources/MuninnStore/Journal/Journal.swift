@@ -92,6 +92,25 @@ extension Store {
     }
   }
 
+  /// Whether records after `number` may have left something in containers that nobody needs.
+  /// Reads those records; where they are many, it takes it that they did.
+  package func mayHaveLeftUnneeded(after number: UInt64, in state: JournalState) -> Bool {
+    guard number <= state.head, state.head - number <= 4096 else { return true }
+    for record in number..<state.head {
+      guard let (read, _) = try? readRecord(record + 1) else { return true }
+      for operation in read.operations {
+        switch operation {
+        case .forgotten(let ids): if !ids.isEmpty { return true }
+        case .rescued, .adopted, .bridged: return true
+        case .containers, .snapshot, .segments, .checkpoint, .repacked, .condemned, .swept,
+          .fenced, .annotated, .settings:
+          break
+        }
+      }
+    }
+    return false
+  }
+
   func readRecord(_ number: UInt64) throws(StoreError) -> (JournalRecord, [UInt8]) {
     let name = ObjectName.record(number)
     let bytes = try onDisk(name) { () throws(DiskError) in

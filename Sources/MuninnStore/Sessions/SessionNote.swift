@@ -10,6 +10,9 @@ package struct SessionNote: Sendable, Equatable {
     case backup
     case restore
     case check
+    /// Moves chunks to other containers. What it stored and did not commit nobody adopts: it is
+    /// all there already.
+    case repack
   }
 
   package let session: Identifier
@@ -92,6 +95,7 @@ package final class Registration: Sendable {
     do throws(StoreError) {
       store.reach(.registered)
       try store.extend(&journal)
+      store.follow(journal)
     } catch {
       registration.end()
       throw error

@@ -13,6 +13,11 @@ package struct CollectionOutcome: Sendable, Equatable {
       count += 1
       bytes += byteCount
     }
+
+    mutating func add(_ other: Tally) {
+      count += other.count
+      bytes += other.bytes
+    }
   }
 
   /// Live containers, and what they take.
@@ -31,6 +36,17 @@ package struct CollectionOutcome: Sendable, Equatable {
   package var pending = Tally()
 
   package init() {}
+
+  /// Takes what a later collection of the same operation did on top of this one.
+  package mutating func add(_ later: CollectionOutcome) {
+    live = later.live
+    fenced += later.fenced
+    condemned.add(later.condemned)
+    waiting = later.waiting
+    waitedFor = later.waitedFor
+    deleted.add(later.deleted)
+    pending = later.pending
+  }
 }
 
 /// Takes out of the repository what nobody needs, while others read and write: fence the dead,

@@ -1,4 +1,12 @@
-internal import MuninnFormat
+package import MuninnFormat
+
+extension JournalState {
+  /// The containers that snapshots need, and those that the minimum age protects at a moment.
+  /// Throws `damaged` where that is not known whole.
+  package func neededContainers(at nanoseconds: Int64) throws(StoreError) -> Set<Identifier> {
+    try ContainerMarks.needed(in: self, at: nanoseconds)
+  }
+}
 
 /// Which containers the snapshots need, all together: the OR of their sets, as bits.
 ///

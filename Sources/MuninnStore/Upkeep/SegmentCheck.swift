@@ -15,7 +15,7 @@ package struct EntrySum: Sendable, Equatable {
     }
   }
 
-  mutating func add(prefix: UInt64, slot: UInt32) {
+  package mutating func add(prefix: UInt64, slot: UInt32) {
     count += 1
     // Mixed, so that two entries cannot swap their slots unnoticed.
     let word = (prefix ^ UInt64(slot) &* 0x9E37_79B9_7F4A_7C15) &* 0xBF58_476D_1CE4_E5B9

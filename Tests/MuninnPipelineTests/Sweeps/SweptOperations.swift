@@ -26,7 +26,7 @@ struct SweptOperation: Sendable, CustomTestStringConvertible {
 
   var testDescription: String { name }
 
-  static let all = backups + repairs + keyChanges + upkeep
+  static let all = backups + repairs + keyChanges + upkeep + rewriting
 
   private static let backups = [
     SweptOperation(
