@@ -30,6 +30,8 @@ curl -sS -T "$scratch/tree/hello" "$url/fs/NorthwindFS/files/docs/hello.txt" >/d
 curl -sS -X POST "$url/fs/NorthwindFS/admin/backup" -d "{'BackupLocation':'~/backup/NorthwindFS'}" >/dev/null
 sleep 1
 before=$(resident)
+# It leaves what it found out in the directory that it runs in.
+cd "$scratch"
 "$venv/bin/schemathesis" run "$url/openapi.json" --max-examples "$examples" --phases examples,coverage,fuzzing \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
   --request-timeout 30 --continue-on-failure --no-color 2>&1 | tee "$scratch/report" | tail -n 60

@@ -17,7 +17,6 @@ package struct Refusal: Error, Sendable, CustomStringConvertible {
     case rangeNotSatisfiable = 416
     case unprocessableContent = 422
     case internalServerError = 500
-    case notImplemented = 501
     case serviceUnavailable = 503
     case insufficientStorage = 507
   }

@@ -129,7 +129,9 @@ import Testing
       let operations = server.server.core.operations
       try await operations.hold(upkeepOf: repository)
       let body = "{'BackupLocation':'~/b'}"
-      try await server.send(.post, "/admin/fs/prune", body, expecting: 409)
+      for name in ["prune", "defrag"] {
+        try await server.send(.post, "/admin/fs/\(name)", body, expecting: 409)
+      }
       // Backups go on beside it.
       try await server.backUp("A", to: "~/b", incremental: true)
       await operations.release(upkeepOf: repository)
@@ -138,13 +140,30 @@ import Testing
     }
   }
 
-  @Test func whatHasNoEngineSaysSo() async throws {
+  @Test func defragKeepsWhatSnapshotsHave() async throws {
     try await withServer { server in
-      try await server.register("A", over: try server.makeTree())
-      try await server.backUp("A", to: "~/b")
-      let reply = try await server.send(
-        .post, "/admin/fs/defrag", "{'BackupLocation':'~/b'}", expecting: 501)
-      #expect(reply["Error"] != nil)
+      let tree = try server.makeTree()
+      try await server.register("A", over: tree)
+      for index in 0..<4 {
+        try String(repeating: "\(index) ", count: 5000)
+          .write(toFile: "\(tree)/\(index)", atomically: false, encoding: .utf8)
+        try await server.backUp("A", to: "~/b", incremental: true)
+      }
+      for more in [",'DryRun':true", "", ",'Recompress':true"] {
+        let reply = try await server.send(
+          .post, "/admin/fs/defrag", "{'BackupLocation':'~/b'\(more)}", expecting: 200)
+        let end = try await server.finalStatus(operation: try id(reply))
+        #expect(end["Faulted"] == .bool(false), "\(end.body)")
+        #expect(end.body.contains("The newest snapshots needed"), "\(end.body)")
+      }
+      let list = try await server.send(.get, "/operations", expecting: 200)
+      #expect(list.body.contains(#""Type":"Defrag""#))
+      let verify = try await server.send(
+        .post, "/admin/fs/verify", "{'BackupLocation':'~/b','ReadData':true}", expecting: 200)
+      let verified = try await server.finalStatus(operation: try id(verify))
+      #expect(verified["Faulted"] == .bool(false), "\(verified.body)")
+      try await server.restore("{'BackupLocation':'~/b','FilesystemName':'R'}")
+      #expect(try server.contents(of: server.base + "/FileSystems/R") == server.contents(of: tree))
     }
   }
 

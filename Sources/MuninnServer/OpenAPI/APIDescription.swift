@@ -91,7 +91,7 @@ package enum APIDescription {
     409: "In the way: running, taken, or another's", 412: "A condition does not hold",
     413: "The body is too large", 416: "Nothing of the file is in the range",
     422: "Not a usable backup", 500: "An error of the system",
-    501: "This build has no engine for it", 503: "Not now", 507: "No space",
+    503: "Not now", 507: "No space",
   ]
 
   /// The methods that the table has for a path of a request; empty where it has no such path.

@@ -85,7 +85,7 @@ extension APIDescription {
       body: .json("PruneRequest"), 200, .json("OperationId"), errors: [409, 422]),
     Operation(
       "post", "/admin/fs/defrag", "Starts rewriting a location so that restores read it in order",
-      body: .json("LocationRequest"), 200, .json("OperationId"), errors: [409, 422, 501]),
+      body: .json("DefragRequest"), 200, .json("OperationId"), errors: [409, 422]),
   ]
 
   private static let operationOperations: [Operation] = [

@@ -104,9 +104,12 @@ extension APIDescription {
           Paths: {type: ['array', 'null'], items: {type: 'string'}},
         },
       },
-      LocationRequest: {
+      DefragRequest: {
         type: 'object', required: ['BackupLocation'],
-        properties: {BackupLocation: {$ref: '#/components/schemas/Location'}},
+        properties: {
+          BackupLocation: {$ref: '#/components/schemas/Location'},
+          DryRun: {type: ['boolean', 'null']}, Recompress: {type: ['boolean', 'null']},
+        },
       },
       PruneRequest: {
         type: 'object', required: ['BackupLocation'],

@@ -45,8 +45,19 @@ extension ServerCore {
     var options = PruneOptions()
     options.isDryRun = try body.bool("DryRun") ?? false
     return try await startUpkeep(.prune, of: try await repository(of: body)) {
-      [options] repository, _ in
-      try await Self.messages(repository.prune(options))
+      [options] repository, progress in
+      try await Self.messages(repository.prune(options) { progress.set($0) })
+    }
+  }
+
+  /// Starts laying the newest snapshots out in path order, and returns the operation's id.
+  func startDefragment(_ body: RequestObject) async throws -> Int64 {
+    var options = DefragmentOptions()
+    options.isDryRun = try body.bool("DryRun") ?? false
+    options.recompresses = try body.bool("Recompress") ?? false
+    return try await startUpkeep(.defrag, of: try await repository(of: body)) {
+      [options] repository, progress in
+      try await Self.messages(repository.defragment(options) { progress.set($0) })
     }
   }
 
@@ -75,23 +86,6 @@ extension ServerCore {
       await operations.release(upkeepOf: repository)
       throw error
     }
-  }
-
-  private static func messages(_ report: PruneReport) -> [BackupStatus.Message] {
-    let verb = report.isDryRun ? "would be" : "were"
-    var texts = [
-      "\(report.containersCondemned) containers that no snapshot needs, \(report.bytesCondemned)"
-        + " bytes, were found.",
-      "\(report.objectsDeleted) objects, \(report.bytesFreed) bytes, \(verb) deleted;"
-        + " \(report.containersLeft) containers, \(report.bytesLeft) bytes, are left.",
-    ]
-    if report.objectsWaiting > 0 {
-      let sessions = report.waitingFor.joined(separator: "; ")
-      texts.append(
-        "\(report.objectsWaiting) objects, \(report.bytesWaiting) bytes, wait for the next prune,"
-          + " until these end: \(sessions).")
-    }
-    return texts.map { .init(.informational, $0) }
   }
 
   /// The repository that a request's `BackupLocation` names.
