@@ -29,11 +29,13 @@ MINUTES ?= 2
 fuzz: packages
 	MINUTES=$(MINUTES) BUILD_FLAGS="$(BUILD_FLAGS)" bash Tests/Fuzz/run.sh
 
-# Crashes and faults at random calls of every operation, so many minutes, then kill -9 during backups.
+# Crashes and faults at random calls of every operation, so many minutes; then kill -9 during backups; then writers, a
+# restorer and a collector on one repository, killed at random, so many minutes.
 torture: packages
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error $(BUILD_FLAGS)
 	MUNINN_TORTURE_SECONDS=$$(($(MINUTES) * 60)) $(SWIFT) test --skip-build --filter SweepTests/torture
 	MUNINN="$$($(SWIFT) build --show-bin-path)/muninn" bash Tests/crash.sh
+	MUNINN="$$($(SWIFT) build --show-bin-path)/muninn" MINUTES=$(MINUTES) bash Tests/torture.sh
 
 # Disk, store and pipeline under ThreadSanitizer and AddressSanitizer.
 sanitize: packages

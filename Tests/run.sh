@@ -39,6 +39,8 @@ export MUNINN
 stage 'tidy sources' tests --filter '^TidyTests'
 stage 'every benchmark on tiny data' bash Tests/bench-smoke.sh
 stage 'kill -9 during backups' bash Tests/crash.sh short
+stage 'interrupted backups go on' bash Tests/interrupt.sh short
+stage 'torture' bash Tests/torture.sh
 stage 'kill -9 during restores' bash Tests/restore-kill.sh short
 stage 'unchanged tree' bash Tests/unchanged.sh short
 stage 'full disk' bash Tests/fulldisk.sh short

@@ -2,6 +2,13 @@
 public struct BackupReport: Sendable, Codable {
   public let snapshot: Snapshot
   public let seconds: Double
+  /// The partial snapshots of backups that did not end from which this one went on, and whose place
+  /// its snapshot took.
+  public internal(set) var continued: [String] = []
+  /// How often another was first to commit, and the seconds that this took: in no other way does
+  /// anybody wait for another.
+  public internal(set) var conflicts: UInt64 = 0
+  public internal(set) var secondsWaited: Double = 0
   /// Paths that could not be read, in path order, at most 1,000 of them; the count is in the
   /// statistics.
   public let problems: [PathProblem]

@@ -69,6 +69,11 @@ public struct BackupRequest: Sendable {
   /// How hard what is new is compressed: 0 not at all, 1 with LZ4's fast method, 3 to 12 with
   /// LZ4-HC, which is 10 to 25 times slower to write and as fast to restore.
   public var compressionLevel = 1
+  /// How often, in seconds, what was backed up so far is committed as a partial snapshot, from
+  /// which the next backup goes on if this one does not end. It is made also where the backup is
+  /// cancelled or fails, if that is possible, and a complete snapshot takes its place. Nil for
+  /// never, 0 for as often as it can be.
+  public var partialInterval: Double? = 300
 
   // MARK: Before and after
 

@@ -26,6 +26,7 @@ extension MuninnError {
   init(_ error: PipelineError) {
     if let store = error.store {
       self.init(store)
+      partialSnapshot = error.partial?.description
       return
     }
     let code: Code =
@@ -40,6 +41,7 @@ extension MuninnError {
       case .inputOutput, .store: .inputOutput
       }
     self.init(code, error.message, path: error.path)
+    partialSnapshot = error.partial?.description
   }
 }
 

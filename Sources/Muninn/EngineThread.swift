@@ -1,4 +1,5 @@
 internal import MuninnDisk
+internal import MuninnFormat
 internal import MuninnPipeline
 internal import MuninnStore
 internal import Synchronization
@@ -73,6 +74,7 @@ final class ProgressReporter: Sendable {
     let failures = counters.takeFailures()
     progress.problemCount = failures.count
     progress.newProblems = failures.new.map { PathProblem($0) }
+    progress.partialSnapshot = counters.partialSnapshot?.description
     progress.currentPath = displayPath(counters.currentPath)
     return progress
   }

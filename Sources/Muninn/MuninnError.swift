@@ -38,6 +38,8 @@ public struct MuninnError: Error, Sendable, CustomStringConvertible {
   public let message: String
   /// The path or object it happened at, when there is one.
   public let path: String?
+  /// The id of the partial snapshot that a backup left which did not end.
+  public internal(set) var partialSnapshot: String?
 
   public init(_ code: Code, _ message: String, path: String? = nil) {
     self.code = code

@@ -30,6 +30,8 @@ public struct Progress: Sendable, Codable, Equatable {
   public var problemCount: UInt64 = 0
   /// The ones since the report before this one, at most 100 of them.
   public var newProblems: [PathProblem] = []
+  /// The newest partial snapshot that a running backup has committed.
+  public var partialSnapshot: String?
   /// The path being worked on, in the display encoding of names.
   public var currentPath: String = ""
 

@@ -10,7 +10,7 @@ extension Repository {
   ///
   /// Throws `notFound` where none of the paths is there, `noSpace` and `inputOutput` for the
   /// repository's disk, `inputOutput` where the command before it failed, `cancelled`. Whatever it
-  /// throws, no snapshot was made.
+  /// throws, no complete snapshot was made; of a partial one the error has the id.
   public func backup(
     _ request: BackupRequest, progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> BackupReport {
@@ -84,6 +84,9 @@ extension Repository {
     let reporter = ProgressReporter(counters, progress)
     defer { reporter?.finish() }
     let prepared = try prepare(request, counters)
+    let before = (
+      conflicts: store.contention.conflicts, nanoseconds: store.contention.waitedNanoseconds
+    )
     let outcome = try asMuninn(pipeline: { () throws(PipelineError) in
       try BackupPipeline(
         store: store, options: prepared.options, progress: counters, cancellation: cancellation
@@ -99,7 +102,7 @@ extension Repository {
       }
     })
     _ = try? readJournal()
-    return BackupReport(
+    var report = BackupReport(
       snapshot: Snapshot(outcome.snapshot),
       seconds: Double(Machine.monotonicNanoseconds() - started) / 1e9,
       problems: outcome.failures.map { PathProblem($0) },
@@ -107,6 +110,10 @@ extension Repository {
       differingCount: outcome.differing.count,
       unstable: outcome.unstable.first.map { PathProblem($0) },
       unstableCount: outcome.unstable.count)
+    report.conflicts = store.contention.conflicts - before.conflicts
+    report.secondsWaited = Double(store.contention.waitedNanoseconds - before.nanoseconds) / 1e9
+    report.continued = prepared.options.partials.map(\.id.description)
+    return report
   }
 
   private struct Prepared {
@@ -138,9 +145,14 @@ extension Repository {
     let catalogue =
       isTree
       ? state.identityCatalogue(root: sources[0], indexDirectory: request.indexDirectory) : nil
+    let own = earlier(in: journal, sources: paths, fileSystem: fileSystem)
+    options.partials = own.filter(\.isPartial).reversed()
     options.parent = parent(
-      in: journal, sources: paths, fileSystem: fileSystem, catalogue: catalogue)
+      in: journal, own: own.last { !$0.isPartial }, catalogue: catalogue)
     options.identityCatalogue = catalogue
+    options.partialNanoseconds = request.partialInterval.map {
+      Int64(min(max($0, 0), 1e9) * 1e9)
+    }
     if let parent = options.parent {
       counters.entriesTotal.store(parent.counts.entries, ordering: .relaxed)
       counters.bytesTotal.store(parent.counts.bytes, ordering: .relaxed)
@@ -168,16 +180,22 @@ extension Repository {
     return id
   }
 
-  /// The newest snapshot of the same file system, or of the same host and paths; but the one that
-  /// this tree was restored from where that happened later.
-  private func parent(
-    in journal: JournalState, sources: [[UInt8]], fileSystem: Identifier?, catalogue: String?
-  ) -> SnapshotRecord? {
+  /// The snapshots of the same file system, or of the same host and paths, oldest first.
+  private func earlier(
+    in journal: JournalState, sources: [[UInt8]], fileSystem: Identifier?
+  ) -> [SnapshotRecord] {
     let host = Array(Machine.hostName().utf8)
-    let own = journal.snapshots.last { record in
+    return journal.snapshots.filter { record in
       if let fileSystem { return record.fileSystem == fileSystem }
       return record.fileSystem == nil && record.host == host && record.paths == sources
     }
+  }
+
+  /// The newest complete snapshot of the same source; but the one that this tree was restored from
+  /// where that happened later.
+  private func parent(
+    in journal: JournalState, own: SnapshotRecord?, catalogue: String?
+  ) -> SnapshotRecord? {
     guard let catalogue, let origin = try? IdentityCatalogue.origin(path: catalogue),
       let restored = journal.snapshot(origin.snapshot),
       own.map({ origin.writtenNanoseconds > $0.completedNanoseconds }) ?? true

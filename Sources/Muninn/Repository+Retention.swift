@@ -80,7 +80,8 @@ extension Repository {
       }
       return ([], chosen)
     }
-    let snapshots = journal.snapshots.map { Snapshot($0, journal) }
+    // A partial one goes when it is named, or when its backup is made again.
+    let snapshots = journal.snapshots.filter { !$0.isPartial }.map { Snapshot($0, journal) }
       .filter { request.host == nil || $0.host == request.host }
       .filter { request.fileSystemID == nil || $0.fileSystemID == request.fileSystemID }
     let groups = request.policy.plan(for: snapshots, grouping: request.grouping)

@@ -172,12 +172,14 @@ public final class Repository: Sendable {
     }
   }
 
+  /// A partial snapshot is found by its id alone.
   func select(
     _ selector: SnapshotSelector, in journal: JournalState
   ) throws(MuninnError) -> SnapshotRecord {
     func newest(_ fileSystem: String?, before seconds: Double) -> SnapshotRecord? {
       journal.snapshots.last { record in
-        (fileSystem == nil || record.fileSystem?.description == fileSystem)
+        !record.isPartial
+          && (fileSystem == nil || record.fileSystem?.description == fileSystem)
           && Double(record.completedNanoseconds) / 1e9 <= seconds
       }
     }

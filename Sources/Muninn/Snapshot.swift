@@ -1,6 +1,8 @@
 /// One completed backup. Every snapshot restores alone.
 public struct Snapshot: Sendable, Codable, Equatable, Identifiable {
-  /// A partial one was committed while its backup was still at work, and the backup did not end.
+  /// A partial one was committed while its backup was still at work, and has the entries up to some
+  /// path. Nobody gets it who does not name it, and the next complete one of the same source takes
+  /// its place.
   public enum Kind: String, Sendable, Codable { case full, incremental, partial }
 
   /// 32 hexadecimal digits. Any unambiguous prefix of at least 4 names the snapshot.

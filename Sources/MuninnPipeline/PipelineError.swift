@@ -1,4 +1,5 @@
 package import MuninnDisk
+package import MuninnFormat
 package import MuninnStore
 
 /// What ended a backup or restore as a whole. What concerns one path alone is a `PathFailure` in
@@ -22,6 +23,8 @@ package struct PipelineError: Error, Sendable, CustomStringConvertible {
   package let message: String
   package let path: String?
   package let store: StoreError?
+  /// The partial snapshot that a backup left.
+  package private(set) var partial: Identifier?
 
   package init(_ code: Code, _ message: String, path: String? = nil) {
     self.code = code
@@ -55,6 +58,19 @@ package struct PipelineError: Error, Sendable, CustomStringConvertible {
 
   package static let cancelled = PipelineError(
     .cancelled, "cancelled: nothing that looks done was left half-done")
+
+  /// The same error of a backup that committed a partial snapshot before.
+  package func leaving(_ partial: Identifier) -> PipelineError {
+    let left =
+      "what was backed up until then is partial snapshot \(partial.description.prefix(8)), and the "
+      + "next backup of the same source goes on from it"
+    let text = code == .cancelled ? "cancelled: \(left)" : "\(store?.message ?? message); \(left)"
+    var error =
+      store.map { PipelineError(StoreError($0.code, text, object: $0.object)) }
+      ?? PipelineError(code, text, path: path)
+    error.partial = partial
+    return error
+  }
 
   package var description: String { message }
 }

@@ -1,4 +1,5 @@
 internal import MuninnDisk
+package import MuninnFormat
 package import Synchronization
 
 /// Counts that the stages add to and a watcher reads: no lock on the way of a byte.
@@ -18,6 +19,7 @@ package final class ProgressCounters: Sendable {
   package let bytesTotal = Atomic<UInt64>(0)
   private let phaseValue = Atomic<Int>(0)
   private let path = Monitor<[UInt8]>([])
+  private let partial = Monitor<Identifier?>(nil)
   private let failures = Monitor((count: UInt64(0), new: [PathFailure]()))
 
   package init() {}
@@ -31,6 +33,11 @@ package final class ProgressCounters: Sendable {
   package func setCurrentPath(_ current: [UInt8]) { path.withLock { $0 = current } }
 
   package var currentPath: [UInt8] { path.withLock { $0 } }
+
+  /// The newest partial snapshot that a running backup has committed.
+  package var partialSnapshot: Identifier? { partial.withLock { $0 } }
+
+  package func setPartial(_ id: Identifier) { partial.withLock { $0 = id } }
 
   /// Notes a path that could not be read, for whoever watches.
   package func note(_ failure: PathFailure) {

@@ -15,6 +15,7 @@ package final class Store: Sendable {
   package let headerProblem: StoreError?
   private let keyRing: Monitor<KeyRing?>
   let containers = ContainerCache()
+  package let contention = Contention()
   #if DEBUG
     package let syncPoints = SyncPoints()
   #endif

@@ -11,12 +11,20 @@ package final class WriteSession: Sendable {
   package let index: ChunkIndex
   let store: Store
   private let registration: Registration
+  private let isBackup: Bool
   /// Containers of dead sessions that this one took over.
   package let adoptedCount: Int
 
   private struct State {
     var journal: JournalState
+    /// Containers on stable storage that no record names yet.
     var synced: [ContainerRecord] = []
+    /// Containers that were begun and are not on stable storage, or never will be.
+    var unsynced: Set<Identifier> = []
+    /// How many were handed over to be synced and are not yet.
+    var underWay = 0
+    /// Bytes of containers and segments that records of this session named.
+    var namedBytes: UInt64 = 0
     var failure: StoreError?
   }
 
@@ -32,6 +40,7 @@ package final class WriteSession: Sendable {
     work: SessionNote.Work = .backup
   ) throws(StoreError) {
     self.store = store
+    isBackup = work == .backup
     let (registration, registered) = try Registration.begin(store, work)
     self.registration = registration
     id = registration.id
@@ -65,6 +74,17 @@ package final class WriteSession: Sendable {
   /// A name that was never used and never will be again.
   func newObjectID() -> Identifier { Identifier(high: id.high, low: randomIdentifier().low) }
 
+  /// A container of this session is begun.
+  func newContainerID() -> Identifier {
+    let id = newObjectID()
+    state.withLock { _ = $0.unsynced.insert(id) }
+    return id
+  }
+
+  /// Containers of this session that are not on stable storage: a commit that needs one of them
+  /// would be refused.
+  package var unsyncedContainers: Set<Identifier> { state.withLock { $0.unsynced } }
+
   package func makeContainerWriter(isManifest: Bool, level: Int = 1) -> ContainerWriter {
     ContainerWriter(session: self, isManifest: isManifest, level: level)
   }
@@ -74,12 +94,15 @@ package final class WriteSession: Sendable {
       container.writer.discard()
       throw failure
     }
+    state.withLock { $0.underWay += 1 }
     guard queue.push(container) else {
+      state.update { $0.underWay -= 1 }
       throw StoreError(.cancelled, "the session has ended")
     }
   }
 
   private func finish(_ container: UnsyncedContainer) {
+    defer { state.update { $0.underWay -= 1 } }
     do throws(StoreError) {
       try onDisk(ObjectName.container(container.record.id)) { () throws(DiskError) in
         try container.writer.finish()
@@ -97,11 +120,18 @@ package final class WriteSession: Sendable {
   package func add(
     _ record: ContainerRecord, identities: [ChunkIdentity]
   ) throws(StoreError) {
-    state.withLock { $0.synced.append(record) }
+    state.withLock { state in
+      state.synced.append(record)
+      state.unsynced.remove(record.id)
+    }
     try index.addDurable(record.id, identities)
   }
 
-  /// Waits until every container that was handed over is on stable storage.
+  /// Waits until each container that was handed over so far is on stable storage or given up; more
+  /// may follow.
+  package func drain() { state.wait(until: { $0.underWay == 0 }) }
+
+  /// Waits until every container that was handed over is on stable storage; no more can be.
   package func waitForSyncs() throws(StoreError) {
     queue.close()
     syncThread.withLock { $0.take() }?.join()
@@ -114,32 +144,59 @@ package final class WriteSession: Sendable {
     return state.withLock { $0.synced }.sorted { $0.id < $1.id }
   }
 
-  /// Commits a snapshot with everything that this session stored. `needed` is every container that
+  /// Commits a snapshot with everything that this session stored, and forgets the snapshots
+  /// `dropping` in the same record, but for those that are held. `needed` is every container that
   /// it refers to.
   package func commit(
-    _ draft: SnapshotRecord, needed: Set<Identifier>
+    _ draft: SnapshotRecord, needed: Set<Identifier>, dropping: [Identifier] = []
   ) throws(StoreError) -> SnapshotRecord {
     try waitForSyncs()
-    let synced = state.withLock { $0.synced }.sorted { $0.id < $1.id }
+    return try commit(draft, needed: needed, dropping: dropping, isLast: true)
+  }
+
+  /// Commits what is on stable storage now, and goes on. So what the session stored until here
+  /// outlives it. Throws `damaged`, and commits nothing, where something that is needed is not on
+  /// stable storage.
+  package func commitPartial(
+    _ draft: SnapshotRecord, needed: Set<Identifier>, dropping: [Identifier]
+  ) throws(StoreError) -> SnapshotRecord {
+    drain()
+    var draft = draft
+    draft.isPartial = true
+    return try commit(draft, needed: needed, dropping: dropping, isLast: false)
+  }
+
+  private func commit(
+    _ draft: SnapshotRecord, needed: Set<Identifier>, dropping: [Identifier], isLast: Bool
+  ) throws(StoreError) -> SnapshotRecord {
+    // Those that no snapshot needs yet too: they are found and rescued by the next commit, or by
+    // the next session if this one dies.
+    let (synced, namedBytes) = state.withLock { state in
+      (state.synced.sorted { $0.id < $1.id }, state.namedBytes)
+    }
     var journal = self.journal
     index.beginCommit()
     var isCommitted = false
     var change: IndexChange?
-    defer { index.endCommit(change, isCommitted: isCommitted) }
-    change = try index.flush(mergesSmall: true)
+    defer { index.endCommit(change, isCommitted: isCommitted, isLast: isLast) }
+    change = isLast ? try index.flush(mergesSmall: true) : try index.flushPart()
     try onDisk(store.storage.location) { () throws(DiskError) in
       try store.storage.makeNamesDurable()
     }
     let own = Set(synced.map(\.id))
+    let newBytes =
+      synced.reduce(0) { $0 + $1.byteCount }
+      + (change?.added.reduce(0) { $0 + $1.byteCount } ?? 0)
     var committed = draft
     try store.commit(session: id, state: &journal) { (state) throws(StoreError) in
       // Every container that the snapshot needs must live now, not only when it was found.
       let rescued = try state.revalidate(needed, own: own, session: id)
+      let dropped = dropping.filter {
+        state.snapshot($0) != nil && state.upkeep.holds[$0] == nil
+      }
       committed.completedNanoseconds = Machine.nowNanoseconds()
-      committed.counts.bytesStored =
-        synced.reduce(0) { $0 + $1.byteCount }
-        + (change?.added.reduce(0) { $0 + $1.byteCount } ?? 0)
-      committed.containers = difference(needed, to: draft.parent, state)
+      committed.counts.bytesStored = namedBytes + newBytes
+      committed.containers = difference(needed, to: draft.parent, state, dropping: dropped)
       var operations: [JournalOperation] = []
       if !synced.isEmpty { operations.append(.containers(synced)) }
       if let change {
@@ -149,20 +206,26 @@ package final class WriteSession: Sendable {
             added: change.added, removed: change.removed.filter { state.segments[$0] != nil }))
       }
       operations += rescued
+      if !dropped.isEmpty { operations.append(.forgotten(dropped)) }
       operations.append(.snapshot(committed))
       store.reach(.commitPrepared)
       return operations
     }
     isCommitted = true
-    state.withLock { $0.journal = journal }
+    state.withLock { state in
+      state.journal = journal
+      state.synced.removeAll { own.contains($0.id) }
+      state.namedBytes = namedBytes + newBytes
+    }
     return committed
   }
 
   private func difference(
-    _ needed: Set<Identifier>, to parent: Identifier?, _ state: JournalState
+    _ needed: Set<Identifier>, to parent: Identifier?, _ state: JournalState,
+    dropping dropped: [Identifier]
   ) -> ContainerSet {
     // A base is live when the record is made: what was forgotten may be let go of.
-    guard let parent, state.snapshot(parent) != nil else {
+    guard let parent, state.snapshot(parent) != nil, !dropped.contains(parent) else {
       return ContainerSet(base: nil, added: needed.sorted(), removed: [])
     }
     let base = state.containerSet(of: parent)
@@ -171,12 +234,16 @@ package final class WriteSession: Sendable {
       removed: base.subtracting(needed).sorted())
   }
 
-  /// Ends the session, committed or not. What it stored and did not commit stays behind as garbage
-  /// that no reader looks at.
+  /// A commit of another kind has named all that the session stored.
+  func didNameAll() { state.withLock { $0.synced = [] } }
+
+  /// Ends the session, committed or not. What it stored and did not commit no reader looks at: the
+  /// next backup adopts it, or a collection deletes it.
   package func end() {
     queue.cancel()
     syncThread.withLock { $0.take() }?.join()
     index.endMerging()
-    registration.end()
+    // What a repacking copied is all there already: nobody adopts it.
+    registration.end(leavingNote: isBackup && state.withLock { !$0.synced.isEmpty })
   }
 }

@@ -106,6 +106,10 @@ struct BackupCommand: AsyncParsableCommand {
     Terminal.print(
       "snapshot \(result.snapshot.shortID)  \(result.snapshot.kind.rawValue)"
         + "  \(Quantity.elapsed(result.seconds))  \(Quantity.rate(result.bytesPerSecond))")
+    if !result.continued.isEmpty {
+      let partials = result.continued.map { String($0.prefix(8)) }.joined(separator: " ")
+      Terminal.print("went on  from partial \(partials)")
+    }
     Self.print(files: counts)
     Terminal.print(
       "bytes    \(Quantity.size(counts.bytes))  read \(Quantity.size(counts.bytesRead))"
@@ -213,6 +217,13 @@ struct ControlOptions: ParsableArguments {
   var minFree: FileSize?
   @Flag(help: "Leave what is read in the page cache, also what was not there before.")
   var keepCache = false
+  @Option(
+    name: .customLong("partial-every"),
+    help: ArgumentHelp(
+      "Commit what was backed up so far as a partial snapshot this often, from which the next "
+        + "backup goes on if this one does not end: 30s, 5m, 1h, never; 5m if not given.",
+      valueName: "time"))
+  var partialInterval: Interval?
 
   func apply(to request: inout BackupRequest) {
     request.readers = readers
@@ -221,5 +232,6 @@ struct ControlOptions: ParsableArguments {
     request.cpuPercent = cpuPercent
     if let minFree { request.minimumFreeBytes = minFree.bytes }
     request.keepsPageCache = keepCache
+    if let partialInterval { request.partialInterval = partialInterval.seconds }
   }
 }

@@ -33,9 +33,31 @@ import Testing
       #expect(result.output.isEmpty)
     }
     try muninn.run(["check", repository, "--read-data"])
-    try muninn.run(["backup", repository, tree])
+    let left = try kinds(in: repository)
+    #expect(left.isEmpty || left == [result.status == 0 ? "full" : "partial"])
+    if left == ["partial"] {
+      #expect(result.errors.contains("partial snapshot"))
+      // Who does not name it does not get it.
+      try muninn.run(
+        ["restore", repository, "latest", "--target", muninn.file("none")], expecting: 4)
+      let id = try #require(try snapshots(of: repository).first?["id"] as? String)
+      try muninn.run(["restore", repository, id, "--target", muninn.file("part")])
+      try muninn.run(["forget", repository, "--keep-last", "1"])
+      #expect(try kinds(in: repository) == ["partial"])
+    }
+    let report = try muninn.json(["backup", repository, tree])
+    #expect((report["continued"] as? [String])?.count == (left == ["partial"] ? 1 : 0))
+    #expect(try !kinds(in: repository).contains("partial"))
     try muninn.run(["restore", repository, "latest", "--target", muninn.file("target")])
     #expect(try muninn.isSame(tree, muninn.file("target")))
+  }
+
+  private func snapshots(of repository: String) throws -> [[String: Any]] {
+    try #require(try muninn.json(["snapshots", repository])["snapshots"] as? [[String: Any]])
+  }
+
+  private func kinds(in repository: String) throws -> [String] {
+    try snapshots(of: repository).compactMap { $0["kind"] as? String }
   }
 
   /// Starts a server, runs `script` with its URL in `$url` and its process in `$p`, and stops it.

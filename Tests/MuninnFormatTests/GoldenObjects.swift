@@ -27,6 +27,7 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
     referencePage, entryPage, extentPage, containerList,
     record("record-containers", Sample.containerOperation),
     record("record-snapshot", .snapshot(Sample.snapshot)),
+    record("record-partial", .snapshot(Sample.partialSnapshot)),
     record("record-forgotten", Sample.forgottenOperation),
     record("record-segments", Sample.segmentOperation),
     record("record-checkpoint", .checkpoint(Sample.checkpointRecord)), checkpoint, head,

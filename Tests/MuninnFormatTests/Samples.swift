@@ -185,6 +185,18 @@ enum Sample {
     return writer.finish()
   }
 
+  /// One of a first backup that did not end.
+  static var partialSnapshot: SnapshotRecord {
+    var partial = snapshot
+    partial.isPartial = true
+    partial.isFull = true
+    partial.parent = nil
+    partial.repairs = nil
+    partial.containers = ContainerSet(
+      base: nil, added: [identifier(23), identifier(24)], removed: [])
+    return partial
+  }
+
   static var snapshot: SnapshotRecord {
     var snapshot = SnapshotRecord(
       id: identifier(20), root: TreeRoot(level: 1, page: reference(5)),

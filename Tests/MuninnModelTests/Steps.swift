@@ -165,6 +165,9 @@ struct Steps {
       add("a writer gives up", world, session) { $0.stage = Stage.ending }
       prepare(world, session, cast.savesPartially ? Stage.sentPartial : Stage.sent)
     case Stage.committedPartial:
+      add("a writer gives up behind its partial snapshot", world, session) {
+        $0.stage = Stage.ending
+      }
       prepare(world, session, Stage.sent)
     case Stage.sentPartial, Stage.sent:
       wait(world, session, state.stage)

@@ -46,7 +46,7 @@ import Testing
         parent = try BackupPipeline(
           store: store, options: options, progress: ProgressCounters(),
           cancellation: Cancellation()
-        ).run { record in
+        ).run { [words] record in
           record.host = Array(words[3].utf8)
           record.tags = [Array(words[4].utf8)]
           record.document = Array(words[5].utf8)

@@ -28,12 +28,14 @@ public struct RetentionPolicy: Sendable, Equatable {
       && within == nil && tags.isEmpty
   }
 
-  /// What is kept of each group, and why. Groups come in the order of their oldest snapshots,
-  /// snapshots oldest first. A group of which no rule keeps anything keeps its newest snapshot.
+  /// What is kept of each group, and why. Partial snapshots are left alone. Groups come in the
+  /// order of their oldest snapshots, snapshots oldest first. A group of which no rule keeps
+  /// anything keeps its newest snapshot.
   public func plan(
     for snapshots: [Snapshot], grouping: RetentionGrouping = .source
   ) -> [RetentionGroup] {
-    let ordered = snapshots.sorted { ($0.started, $0.id) < ($1.started, $1.id) }
+    let ordered = snapshots.filter { $0.kind != .partial }
+      .sorted { ($0.started, $0.id) < ($1.started, $1.id) }
     var order: [RetentionGrouping.Key] = []
     var members: [RetentionGrouping.Key: [Snapshot]] = [:]
     for snapshot in ordered {

@@ -39,11 +39,19 @@ final class AssembleStage: Sendable {
 
   func cancel() { state.update { $0.isCancelled = true } }
 
-  /// The entries of the next batch in order; nil at the end.
-  private func next() -> FinishedBatch? {
-    let batch = state.wait(until: {
-      $0.isCancelled || $0.done[$0.next] != nil || $0.end == $0.next
-    }) { state -> FinishedBatch? in
+  private enum Next {
+    case batch(FinishedBatch)
+    case nothingYet
+    case end
+  }
+
+  /// The entries of the next batch in order, unless the time is up first.
+  private func next(within nanoseconds: Int64?) -> Next {
+    func isReady(_ state: borrowing State) -> Bool {
+      state.isCancelled || state.done[state.next] != nil || state.end == state.next
+    }
+    if let nanoseconds, !state.wait(nanoseconds: nanoseconds, until: isReady) { return .nothingYet }
+    let batch = state.wait(until: isReady) { state -> FinishedBatch? in
       guard !state.isCancelled, let batch = state.done.removeValue(forKey: state.next) else {
         return nil
       }
@@ -52,111 +60,96 @@ final class AssembleStage: Sendable {
       return batch
     }
     state.notifyAll()
-    return batch
+    return batch.map { .batch($0) } ?? .end
   }
 
-  struct Result {
-    let root: TreeRoot
-    let containers: Set<Identifier>
-    /// Content bytes of all files, holes included.
-    let byteCount: UInt64
-  }
-
-  /// Runs on a thread of its own until the walk has ended and every batch has come. `readAgain`
-  /// reads a file whose first name could not be read.
+  /// Runs on a thread of its own until the walk has ended and every batch has come. Nil where the
+  /// backup was given up.
   func run(
-    manifest: ManifestChunks, live: LiveContainers, counters: ProgressCounters,
-    readAgain: (WalkedEntry, HardLink) throws(PipelineError) -> ManifestEntry?
-  ) throws(PipelineError) -> Result? {
-    var writer = ManifestWriter(manifest: manifest, live: live)
+    _ shared: BackupShared, partial: consuming PartialStage?
+  ) throws(PipelineError) -> ManifestWriter.Result? {
+    let late = LateReader(shared)
+    defer { late.leave() }
+    var writer = ManifestWriter(
+      manifest: shared.manifest,
+      live: LiveContainers(session: shared.session, store: shared.store))
     var linked = LinkedFiles()
-    while let batch = next() {
-      for place in batch.firsts {
-        linked.note(batch.entries[place], as: batch.entries[place].path)
+    var partial = partial
+    loop: while true {
+      let left = partial?.nanosecondsLeft(at: writer.place)
+      if left == 0 {
+        try late.finish()
+        try partial?.save(writer)
+        continue
       }
-      var links = batch.links[...]
-      for (place, entry) in batch.entries.enumerated() {
-        if let link = links.first, link.place == place {
-          links.removeFirst()
-          var found = linked.entry(of: link.walked, link.name)
-          if let found {
-            counters.add(bytes: found.size)
-          } else {
-            found = try readAgain(link.walked, .later(link.name.first))
-            if let found, found.hardLink != .none, !link.name.isLast {
-              linked.note(found, as: link.name.first)
-            }
-          }
-          if let found { try fromStore { () throws(StoreError) in try writer.append(found) } }
-          continue
-        }
-        try fromStore { () throws(StoreError) in try writer.append(entry) }
+      switch next(within: left) {
+      case .end: break loop
+      case .nothingYet: break
+      case .batch(let batch):
+        if partial != nil, writer.meetsNewContainer(batch) { partial?.remember(writer) }
+        try append(batch, to: &writer, &linked, late)
+        shared.counters.add(entries: UInt64(batch.entries.count))
       }
-      counters.add(entries: UInt64(batch.entries.count))
     }
-    guard !state.withLock({ $0.isCancelled }) else { return nil }
-    return try fromStore { () throws(StoreError) in try writer.finish() }
+    guard !state.withLock({ $0.isCancelled }) else {
+      late.leave()
+      partial?.saveInterrupted(writer)
+      return nil
+    }
+    try late.finish()
+    return try fromStore { () throws(StoreError) in try writer.finish(at: writer.place) }
+  }
+
+  private func append(
+    _ batch: FinishedBatch, to writer: inout ManifestWriter, _ linked: inout LinkedFiles,
+    _ late: LateReader
+  ) throws(PipelineError) {
+    for place in batch.firsts {
+      linked.note(batch.entries[place], as: batch.entries[place].path)
+    }
+    var batch = batch
+    var links = batch.links[...]
+    for (place, entry) in batch.entries.enumerated() {
+      var found: ManifestEntry? = entry
+      if let link = links.first, link.place == place {
+        links.removeFirst()
+        found = linked.entry(of: link.walked, link.name)
+        if let found {
+          late.shared.counters.add(bytes: found.size)
+        } else {
+          let read = try late.read(link.walked, .later(link.name.first))
+          batch.listed.formUnion(read.listed)
+          batch.readByteCount += read.readByteCount
+          found = read.entries.first
+          if let found, found.hardLink != .none, !link.name.isLast {
+            linked.note(found, as: link.name.first)
+          }
+        }
+      }
+      if let found { try fromStore { () throws(StoreError) in try writer.append(found) } }
+    }
+    writer.end(batch)
   }
 }
 
-/// Fills the pages of a manifest with entries in path order, and notes which containers they need.
-private struct ManifestWriter {
-  private let manifest: ManifestChunks
-  private let live: LiveContainers
-  private var page = EntryPageWriter()
-  private var tree = TreeWriter()
-  private var containers: Set<Identifier> = []
-  private var byteCount: UInt64 = 0
-  private var last: Identifier?
+/// Reads files whose first names could not be read, by a further one. Belongs to one thread.
+private final class LateReader {
+  let shared: BackupShared
+  private var worker: BackupWorker?
 
-  init(manifest: ManifestChunks, live: LiveContainers) {
-    self.manifest = manifest
-    self.live = live
+  init(_ shared: BackupShared) { self.shared = shared }
+
+  func read(_ walked: WalkedEntry, _ link: HardLink) throws(PipelineError) -> FinishedBatch {
+    let worker = self.worker ?? BackupWorker(shared: shared, isOfPool: false)
+    self.worker = worker
+    return try worker.readAlone(walked, link)
   }
 
-  mutating func append(_ entry: ManifestEntry) throws(StoreError) {
-    if entry.kind == .file { byteCount += entry.size }
-    switch entry.content {
-    case .none, .inline: break
-    case .extents(let extents):
-      for case .chunk(let chunk) in extents { note(chunk.location.container) }
-    case .tree(let root, let lists):
-      note(root.page.location.container)
-      for list in lists {
-        note(list.location.container)
-        // A list of this session's own was counted when it was stored.
-        if live.isLive(list.location.container) {
-          containers.formUnion(try live.containers(in: list))
-        }
-      }
-    }
-    if page.append(entry) { try closePage() }
-  }
+  /// Closes the container of what was read so far.
+  func finish() throws(PipelineError) { try worker?.finish() }
 
-  mutating func finish() throws(StoreError) -> AssembleStage.Result {
-    try closePage()
-    let manifest = manifest
-    let root = try tree.finish { (page) throws(StoreError) in try manifest.put(page) }
-    try manifest.finish()
-    containers.formUnion(manifest.containers)
-    return AssembleStage.Result(root: root, containers: containers, byteCount: byteCount)
-  }
-
-  private mutating func note(_ id: Identifier) {
-    if id == last { return }
-    containers.insert(id)
-    last = id
-  }
-
-  private mutating func closePage() throws(StoreError) {
-    guard page.entryCount > 0 else { return }
-    let key = page.firstKey
-    let entryCount = UInt64(page.entryCount)
-    let byteCount = page.byteCount
-    let manifest = manifest
-    let reference = PageReference(
-      firstKey: key, page: try manifest.put(page.finish()), entryCount: entryCount,
-      byteCount: byteCount)
-    try tree.append(reference) { (page) throws(StoreError) in try manifest.put(page) }
+  func leave() {
+    worker?.leave()
+    worker = nil
   }
 }

@@ -29,6 +29,12 @@ package struct BackupOptions: Sendable {
   /// Leave what was read in the page cache, also what was not there before.
   package var keepsPageCache = false
   package var parent: SnapshotRecord?
+  /// Partial snapshots of the same source, the newest first: what they hold counts before what the
+  /// parent does. The backup's snapshot takes their place.
+  package var partials: [SnapshotRecord] = []
+  /// How often what was backed up so far is committed as a partial snapshot, and also where the
+  /// backup is interrupted; nil for never, 0 for as often as it can be.
+  package var partialNanoseconds: Int64?
   /// The identities of the parent's entries on this machine, where a restore recorded them.
   package var identityCatalogue: String?
 

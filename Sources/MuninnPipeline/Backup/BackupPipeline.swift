@@ -35,9 +35,10 @@ package struct BackupPipeline {
   /// Backs up and commits. `describe` fills in what the pipeline does not know: host, user, tags
   /// and the like.
   ///
-  /// Blocks; call it from a thread of its own. Whatever it throws, nothing was committed.
+  /// Blocks; call it from a thread of its own. Whatever it throws, no complete snapshot was
+  /// committed; a partial one is in the error.
   package func run(
-    describe: (inout SnapshotRecord) -> Void
+    describe: @escaping @Sendable (inout SnapshotRecord) -> Void
   ) throws(PipelineError) -> BackupOutcome {
     let started = Machine.nowNanoseconds()
     counters.phase = .scanning
@@ -52,45 +53,35 @@ package struct BackupPipeline {
     for (path, reason) in root?.missing ?? [] {
       shared.fail(PathFailure(path: path, message: reason))
     }
-    let stages = try namingLeftovers(of: session) { () throws(PipelineError) in
-      try runStages(root, shared)
+    let draft = { @Sendable (counts: SnapshotCounts, result: ManifestWriter.Result) in
+      var draft = shared.draft(counts, result)
+      draft.startedNanoseconds = started
+      describe(&draft)
+      return draft
     }
-    counters.phase = .committing
-    var draft = SnapshotRecord(
-      id: randomIdentifier(), root: stages.result.root,
-      containers: ContainerSet(base: nil, added: [], removed: []))
-    draft.startedNanoseconds = started
-    draft.parent = options.parent?.id
-    draft.isFull = options.isFull || options.parent == nil
-    draft.paths = options.sources
-    draft.counts = stages.counts
-    draft.counts.bytesRead = shared.bytesRead.load(ordering: .relaxed)
-    draft.counts.bytesNew = shared.bytesNew.load(ordering: .relaxed)
-    draft.counts.bytes = stages.result.byteCount
-    draft.counts.chunksNew = counters.chunksNew.load(ordering: .relaxed)
-    draft.counts.chunksDuplicate = counters.chunksDuplicate.load(ordering: .relaxed)
-    let failures = shared.pathFailures
-    draft.counts.errors = failures.count
-    let differing = shared.differing
-    draft.counts.filesUnchanged -= min(differing.count, draft.counts.filesUnchanged)
-    draft.counts.filesChanged += differing.count
-    describe(&draft)
-    let committed = try namingLeftovers(of: session) { () throws(PipelineError) in
-      try fromStore { () throws(StoreError) in
-        try session.commit(draft, needed: stages.result.containers)
+    let committed = try namingLeftovers(of: shared) { () throws(PipelineError) in
+      let stages = try runStages(root, shared, draft)
+      counters.phase = .committing
+      let partials = options.partials.map(\.id) + (shared.committedPartial.map { [$0] } ?? [])
+      return try fromStore { () throws(StoreError) in
+        try session.commit(
+          draft(stages.counts, stages.result), needed: stages.result.containers,
+          dropping: partials)
       }
     }
     counters.phase = .done
     return BackupOutcome(
-      snapshot: committed, failures: failures.first, differing: differing,
+      snapshot: committed, failures: shared.pathFailures.first, differing: shared.differing,
       unstable: shared.unstable)
   }
 
-  /// Says what is left in the repository where its disk ended the backup.
+  /// Says what is left in the repository where its disk, or the user, ended the backup.
   private func namingLeftovers<R>(
-    of session: WriteSession, _ body: () throws(PipelineError) -> R
+    of shared: BackupShared, _ body: () throws(PipelineError) -> R
   ) throws(PipelineError) -> R {
+    let session = shared.session
     do throws(PipelineError) { return try body() } catch {
+      if let partial = shared.committedPartial { throw error.leaving(partial) }
       guard let store = error.store, session.bytesStored > 0,
         [.noSpace, .inputOutput, .notFound, .accessDenied].contains(store.code)
       else { throw error }
@@ -104,11 +95,12 @@ package struct BackupPipeline {
   }
 
   private func runStages(
-    _ root: SourceRoot?, _ shared: BackupShared
-  ) throws(PipelineError) -> (result: AssembleStage.Result, counts: SnapshotCounts) {
+    _ root: SourceRoot?, _ shared: BackupShared,
+    _ draft: @escaping @Sendable (SnapshotCounts, ManifestWriter.Result) -> SnapshotRecord
+  ) throws(PipelineError) -> (result: ManifestWriter.Result, counts: SnapshotCounts) {
     let walk = root.map { WalkStage($0, rules: options.rules) }
     defer { walk?.close() }
-    let assembled = Monitor<AssembleStage.Result?>(nil)
+    let assembled = Monitor<ManifestWriter.Result?>(nil)
     // One that lists ahead is enough for a disk whose head would have to jump between two.
     let threads = shared.options.threads
     let listerCount = shared.options.readers == 1 ? 1 : max(1, threads / 2)
@@ -119,26 +111,17 @@ package struct BackupPipeline {
       WorkerThread.start(name: "muninn-work") {
         let worker = BackupWorker(shared: shared)
         do throws(PipelineError) { try worker.run() } catch { shared.stop(error) }
-        worker.discard()
+        worker.leave()
       }
     }
     let assembler = WorkerThread.start(name: "muninn-tree") {
-      let live = LiveContainers(session: shared.session, store: shared.store)
-      var late: BackupWorker?
       do throws(PipelineError) {
         let result = try shared.assemble.run(
-          manifest: shared.manifest, live: live, counters: shared.counters
-        ) { (walked, link) throws(PipelineError) in
-          let worker = late ?? BackupWorker(shared: shared)
-          late = worker
-          return try worker.readAlone(walked, link)
-        }
-        try late?.finish()
+          shared, partial: PartialStage(shared, draft: draft))
         assembled.withLock { $0 = result }
       } catch {
         shared.stop(error)
       }
-      late?.discard()
     }
     counters.phase = .reading
     var counts = SnapshotCounts()
@@ -162,13 +145,9 @@ package struct BackupPipeline {
     _ walk: WalkStage?, _ shared: BackupShared
   ) throws(PipelineError) -> SnapshotCounts {
     guard let walk else { return try handOnStream(shared) }
-    let parent = try ParentCursor.opened(options.parent, store: store)
-    var stage = CompareStage(
-      options: options, parent: parent,
-      identities: IdentityCatalogue.Reader.opened(
-        options.identityCatalogue, snapshot: options.parent?.id),
-      live: LiveContainers(
-        session: shared.session, store: store, manifest: shared.manifest), counters: counters
+    let live = LiveContainers(session: shared.session, store: store, manifest: shared.manifest)
+    var stage = try CompareStage(
+      options: options, store: store, live: live, counters: counters
     ) { (batch) throws(PipelineError) in
       guard shared.assemble.waitForRoom(batch) else { throw PipelineError.cancelled }
       if batch.needsReading {
@@ -179,7 +158,7 @@ package struct BackupPipeline {
     }
     try walk.run { (walked) throws(PipelineError) in
       guard !cancellation.isCancelled else { throw PipelineError.cancelled }
-      try stage.add(walked, fail: shared.fail)
+      try stage.add(walked, fail: shared.fail, passed: shared.notePassed)
     } fail: { failure in
       shared.fail(failure)
     }
@@ -203,6 +182,31 @@ package struct BackupPipeline {
     counts.files = 1
     counts.filesNew = 1
     return counts
+  }
+}
+
+extension BackupShared {
+  /// The record of what the backup has made so far, whole or partial.
+  fileprivate func draft(
+    _ counts: SnapshotCounts, _ result: ManifestWriter.Result
+  ) -> SnapshotRecord {
+    var draft = SnapshotRecord(
+      id: randomIdentifier(), root: result.root,
+      containers: ContainerSet(base: nil, added: [], removed: []))
+    draft.parent = options.parent?.id
+    draft.isFull = options.isFull || options.parent == nil
+    draft.paths = options.sources
+    draft.counts = counts
+    draft.counts.bytesRead = bytesRead.load(ordering: .relaxed)
+    draft.counts.bytesNew = bytesNew.load(ordering: .relaxed)
+    draft.counts.bytes = result.byteCount
+    draft.counts.chunksNew = counters.chunksNew.load(ordering: .relaxed)
+    draft.counts.chunksDuplicate = counters.chunksDuplicate.load(ordering: .relaxed)
+    draft.counts.errors = pathFailures.count
+    let differing = differing.count
+    draft.counts.filesUnchanged -= min(differing, draft.counts.filesUnchanged)
+    draft.counts.filesChanged += differing
+    return draft
   }
 }
 

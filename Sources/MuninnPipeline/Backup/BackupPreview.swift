@@ -44,11 +44,8 @@ package struct BackupPreview {
     }
     counters.phase = .scanning
     var byteCount: UInt64 = 0
-    let parent = try ParentCursor.opened(options.parent, store: store)
-    let identities = IdentityCatalogue.Reader.opened(
-      options.identityCatalogue, snapshot: options.parent?.id)
-    var stage = CompareStage(
-      options: options, parent: parent, identities: identities, live: nil, counters: counters
+    var stage = try CompareStage(
+      options: options, store: store, live: nil, counters: counters
     ) { (batch) throws(PipelineError) in
       counters.add(entries: UInt64(batch.items.count))
     }

@@ -39,6 +39,15 @@ final class BackupShared: Sendable {
     }
   }
 
+  private struct Partials {
+    /// The newest one of this backup.
+    var committed: Identifier?
+    /// Where the walk has passed the end of earlier ones, in entries.
+    var passed: [(id: Identifier, entries: UInt64)] = []
+  }
+
+  private let partials = Monitor(Partials())
+
   static let maximumReportedFailures = 1000
   private let failures = Monitor(Failures())
 
@@ -84,6 +93,26 @@ final class BackupShared: Sendable {
 
   var unstable: (first: [PathFailure], count: UInt64) {
     failures.withLock { $0.unstable.sorted }
+  }
+
+  // MARK: Partial snapshots
+
+  /// This backup's newest partial snapshot.
+  var committedPartial: Identifier? { partials.withLock { $0.committed } }
+
+  func noteCommitted(_ partial: Identifier) {
+    partials.withLock { $0.committed = partial }
+    counters.setPartial(partial)
+  }
+
+  /// The walk has passed the end of an earlier partial snapshot with so many entries.
+  func notePassed(_ partial: Identifier, entries: UInt64) {
+    partials.withLock { $0.passed.append((partial, entries)) }
+  }
+
+  /// The earlier partial snapshots that a manifest of so many entries reaches beyond.
+  func passedPartials(at entries: UInt64) -> [Identifier] {
+    partials.withLock { $0.passed.filter { $0.entries <= entries }.map(\.id) }
   }
 
   /// Ends the backup: the first error wins, and every stage returns as soon as it looks.

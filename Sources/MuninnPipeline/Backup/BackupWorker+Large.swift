@@ -71,6 +71,7 @@ extension BackupWorker {
 
   /// Gives a segment to the other workers, or processes it here where they have enough.
   private func emit(_ segment: Segment?) throws(DiskError) {
+    try onlyDisk { () throws(PipelineError) in try closeIfAsked() }
     guard let segment else { return }
     guard !shared.cancellation.isCancelled else {
       throw DiskError(errno: ECANCELED, operation: "read", path: "")
@@ -113,6 +114,8 @@ extension BackupWorker {
     finished.entries[large.index].content = done.content
     digests[large.index] = done.digest
     finished.entries[large.index].size = done.byteCount
+    finished.listed.formUnion(done.listed)
+    finished.readByteCount += done.byteCount
   }
 
   /// Waits until all segments of the file are stored, working on them meanwhile.

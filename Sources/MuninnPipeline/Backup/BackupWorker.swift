@@ -30,9 +30,14 @@ final class BackupWorker {
   private var mark = WorkMark()
   private var care: SmallFileCare
   var finished = FinishedBatch()
+  /// The round in which the container was closed last; nil for a worker that is none of the pool's.
+  private var round: Int?
+  /// Whether a chunk that others may refer to could not be stored: the container is given up.
+  private var isBroken = false
 
-  init(shared: BackupShared) {
+  init(shared: BackupShared, isOfPool: Bool = true) {
     self.shared = shared
+    round = isOfPool ? shared.pool.join() : nil
     writer = shared.session.makeContainerWriter(isManifest: false, level: shared.options.level)
     let header = shared.store.header
     sizes = mn_chunk_sizes(
@@ -44,9 +49,10 @@ final class BackupWorker {
 
   /// Works until the pool is empty and closed; returns early when the backup is given up.
   func run() throws(PipelineError) {
-    while let work = shared.pool.next() {
+    while let work = shared.pool.next(seen: round ?? 0) {
       guard !shared.cancellation.isCancelled else { throw PipelineError.cancelled }
       switch work {
+      case .close: try closeIfAsked()
       case .segment(let segment): try process(segment)
       case .batch(let batch):
         defer { shared.pool.endBatch() }
@@ -63,7 +69,24 @@ final class BackupWorker {
     try fromStore { () throws(StoreError) in try writer.finish() }
   }
 
-  func discard() { writer.discard() }
+  /// Closes the container where all workers are asked to.
+  func closeIfAsked() throws(PipelineError) {
+    guard let seen = round else { return }
+    let asked = shared.pool.round
+    guard asked != seen else { return }
+    do throws(StoreError) { try writer.finish() } catch { throw shared.stop(error) }
+    round = asked
+    shared.pool.didClose()
+  }
+
+  /// Ends the worker. Of a backup that was given up the container is closed if a partial snapshot
+  /// may still need it.
+  func leave() {
+    if !isBroken, shared.options.partialNanoseconds != nil { try? writer.finish() }
+    writer.discard()
+    if let round { shared.pool.leave(seen: round) }
+    round = nil
+  }
 
   // MARK: Batches of small files
 
@@ -92,6 +115,7 @@ final class BackupWorker {
     try settle()
     if let large { try finishLarge(large) }
     prove()
+    finished.counts = batch.counts
     if let first = batch.items.first { shared.counters.setCurrentPath(first.path) }
     shared.assemble.deliver(finished, sequence: batch.sequence)
   }
@@ -117,15 +141,15 @@ final class BackupWorker {
     }
   }
 
-  /// Reads one file that no batch is made of; nil where it could not be read.
+  /// Reads one file that no batch is made of; without an entry where it could not be read.
   func readAlone(
     _ walked: WalkedEntry, _ link: HardLink
-  ) throws(PipelineError) -> ManifestEntry? {
+  ) throws(PipelineError) -> FinishedBatch {
     begin()
     let large = try read(walked, link)
     try settle()
     if let large { try finishLarge(large) }
-    return finished.entries.first
+    return finished
   }
 
   /// What an attempt at a file came to.
@@ -151,6 +175,8 @@ final class BackupWorker {
         }
       } catch {
         if let failure = shared.storeFailure { throw failure }
+        // What was not read to its end for that is not missing from the source.
+        if shared.cancellation.isCancelled { throw shared.stop(.cancelled) }
         shared.fail(PathFailure(path: walked.path, message: BackupWorker.reason(error)))
         return nil
       }
@@ -245,6 +271,7 @@ final class BackupWorker {
       entry.content = count == 0 ? .none : .inline([UInt8](target[..<count]))
     }
     entry.size = UInt64(count)
+    finished.readByteCount += UInt64(count)
     shared.counters.add(bytes: UInt64(count))
     shared.bytesRead.add(UInt64(count), ordering: .relaxed)
     append(entry)
@@ -302,6 +329,7 @@ final class BackupWorker {
 
   /// Resolves `claims`, whose bytes lie at `offsets`, under one lock, and appends the new ones.
   func store(in bytes: UnsafeMutableRawBufferPointer) throws(PipelineError) {
+    try closeIfAsked()
     do throws(StoreError) {
       try shared.session.index.resolve(&claims, next: try writer.nextLocation())
       var newBytes: UInt64 = 0
@@ -320,6 +348,7 @@ final class BackupWorker {
         UInt64(claims.count) - newCount, ordering: .relaxed)
       shared.counters.bytesStored.store(shared.session.bytesStored, ordering: .relaxed)
     } catch {
+      isBroken = true
       throw shared.stop(error)
     }
   }

@@ -2,8 +2,20 @@ internal import MuninnDisk
 internal import MuninnFormat
 internal import MuninnStore
 
-/// Meets the walk with the parent's manifest: decides for each entry whether it is taken over or
-/// read, and hands batches on. Belongs to the thread of the walk.
+/// A snapshot that the walk is met with.
+struct ComparedParent {
+  let id: Identifier
+  var cursor: ParentCursor
+  /// From when on its files' times of change are not trusted.
+  let start: Int64
+  /// Whether it is an earlier partial one.
+  var isPartial = false
+  var wasPassed = false
+}
+
+/// Meets the walk with the parents' manifests, partial ones before the complete one: decides for
+/// each entry whether it is taken over or read, and hands batches on. Belongs to the thread of the
+/// walk.
 struct CompareStage {
   private static let maximumBatchBytes: UInt64 = 1 << 20
   private static let maximumBatchReads = 128
@@ -16,10 +28,9 @@ struct CompareStage {
 
   private let options: BackupOptions
   private let counters: ProgressCounters
-  private var parent: ParentCursor?
+  /// The identities, if there are any, are the last one's.
+  private var parents: [ComparedParent]
   private var identities: IdentityCatalogue.Reader?
-  /// When the parent's files began to be read.
-  private let parentStart: Int64
   /// Nil where nothing will be taken over.
   private let live: LiveContainers?
   private let emit: (Batch) throws(PipelineError) -> Void
@@ -32,15 +43,24 @@ struct CompareStage {
   private(set) var readByteCount: UInt64 = 0
 
   init(
-    options: BackupOptions, parent: ParentCursor?, identities: consuming IdentityCatalogue.Reader?,
-    live: LiveContainers?, counters: ProgressCounters,
+    options: BackupOptions, store: Store, live: LiveContainers?, counters: ProgressCounters,
     emit: @escaping (Batch) throws(PipelineError) -> Void
-  ) {
+  ) throws(PipelineError) {
     self.options = options
-    self.parent = parent
-    // A restored tree is younger than its snapshot: the catalogue says from when on to distrust.
-    parentStart =
-      identities?.writtenNanoseconds ?? options.parent?.startedNanoseconds ?? 0
+    parents = []
+    for partial in options.partials {
+      guard let cursor = try ParentCursor.opened(partial, store: store) else { continue }
+      parents.append(
+        ComparedParent(
+          id: partial.id, cursor: cursor, start: partial.startedNanoseconds, isPartial: true))
+    }
+    let identities = IdentityCatalogue.Reader.opened(
+      options.identityCatalogue, snapshot: options.parent?.id)
+    if let parent = options.parent, let cursor = try ParentCursor.opened(parent, store: store) {
+      // A restored tree is younger than its snapshot: the catalogue says from when on to distrust.
+      let start = identities?.writtenNanoseconds ?? parent.startedNanoseconds
+      parents.append(ComparedParent(id: parent.id, cursor: cursor, start: start))
+    }
     self.identities = identities
     self.live = live
     self.counters = counters
@@ -50,12 +70,16 @@ struct CompareStage {
   /// Batches that were handed on.
   var batchCount: UInt64 { batch.sequence }
 
-  mutating func add(_ walked: WalkedEntry, fail: (PathFailure) -> Void) throws(PipelineError) {
+  /// Hands an entry on. `passed` is told of partial parents that end before it.
+  mutating func add(
+    _ walked: WalkedEntry, fail: (PathFailure) -> Void,
+    passed: (Identifier, _ entries: UInt64) -> Void = { _, _ in }
+  ) throws(PipelineError) {
     let link = hardLinks.link(walked)
     counts.entries += 1
     if walked.status.kind == .directory { counts.directories += 1 }
-    let known = parent?.entry(at: walked.path)
-    if let known, var entry = try unchanged(walked, known.entry, ordinal: known.ordinal) {
+    let (unchanged, isKnown) = try look(up: walked, passed)
+    if var entry = unchanged {
       if options.isFull, entry.kind == .file {
         counts.filesUnchanged += 1
         read(walked, link, expected: entry.content)
@@ -69,7 +93,7 @@ struct CompareStage {
         batch.items.append(.ready(entry))
       }
     } else if walked.status.kind == .file {
-      if known == nil { counts.filesNew += 1 } else { counts.filesChanged += 1 }
+      if !isKnown { counts.filesNew += 1 } else { counts.filesChanged += 1 }
       read(walked, link, expected: nil)
     } else if let entry = describe(walked, link, fail: fail) {
       batch.items.append(.ready(entry))
@@ -79,6 +103,28 @@ struct CompareStage {
     {
       try flush()
     }
+  }
+
+  /// The first parent's entry that shows the file unchanged, and whether any has its path.
+  private mutating func look(
+    up walked: WalkedEntry, _ passed: (Identifier, UInt64) -> Void
+  ) throws(PipelineError) -> (unchanged: ManifestEntry?, isKnown: Bool) {
+    var isKnown = false
+    for index in parents.indices {
+      let known = parents[index].cursor.entry(at: walked.path)
+      if parents[index].cursor.isAtEnd, !parents[index].wasPassed {
+        parents[index].wasPassed = true
+        if parents[index].isPartial { passed(parents[index].id, counts.entries) }
+      }
+      guard let known else { continue }
+      isKnown = true
+      if let entry = try unchanged(
+        walked, known.entry, ordinal: known.ordinal, of: parents[index])
+      {
+        return (entry, true)
+      }
+    }
+    return (nil, isKnown)
   }
 
   /// Has a file read, unless it was met by another name: what that holds is what this one does.
@@ -97,6 +143,7 @@ struct CompareStage {
 
   mutating func flush() throws(PipelineError) {
     guard !batch.items.isEmpty else { return }
+    batch.counts = counts
     let full = batch
     batch = Batch(sequence: full.sequence + 1)
     batchBytes = 0
@@ -107,12 +154,12 @@ struct CompareStage {
   /// The parent's entry where the file is the same: inode, size, mtime and ctime; never the device,
   /// so that a mounted snapshot of the same tree stays incremental.
   private mutating func unchanged(
-    _ walked: WalkedEntry, _ old: ManifestEntry, ordinal: UInt64
+    _ walked: WalkedEntry, _ old: ManifestEntry, ordinal: UInt64, of parent: ComparedParent
   ) throws(PipelineError) -> ManifestEntry? {
     let status = walked.status
     guard old.kind == EntryKind(status.kind), !old.isUnstable else { return nil }
     var entry = old
-    if let here = identities?.identity(at: ordinal) {
+    if !parent.isPartial, let here = identities?.identity(at: ordinal) {
       entry.inode = here.inode
       entry.changedNanoseconds = here.changedNanoseconds
     }
@@ -121,7 +168,7 @@ struct CompareStage {
       entry.changedNanoseconds == status.changedNanoseconds,
       entry.kind != .file || entry.size == status.size,
       // A link more or less does not show in the entry; the group decides it.
-      isTrusted(status.changedNanoseconds)
+      isTrusted(status.changedNanoseconds, since: parent.start)
     else { return nil }
     entry.inode = status.inode
     guard let live else { return entry }
@@ -129,7 +176,7 @@ struct CompareStage {
   }
 
   /// Whether a change after the parent's reading would have got another time than this one.
-  private func isTrusted(_ changed: Int64) -> Bool {
+  private func isTrusted(_ changed: Int64, since parentStart: Int64) -> Bool {
     let grain =
       changed % 1_000_000_000 == 0
       ? CompareStage.coarseGrainNanoseconds : CompareStage.clockGrainNanoseconds

@@ -26,6 +26,8 @@ final class LargeFile: Sendable {
     let content: EntryContent
     let byteCount: UInt64
     let digest: UInt64
+    /// What the lists of a tree name, but for the containers of its pages.
+    let listed: Set<Identifier>
   }
 
   private let state = Monitor(State())
@@ -113,6 +115,7 @@ final class LargeFile: Sendable {
   private func completeIfDone(_ state: inout State) throws(StoreError) {
     guard state.segmentCount == state.nextOrdinal, state.result == nil else { return }
     let content: EntryContent
+    var listed: Set<Identifier> = []
     if state.tree.isEmpty, state.pending.count <= FormatLimit.extentsPerEntry {
       content = state.pending.isEmpty ? .none : .extents(state.pending)
     } else {
@@ -124,9 +127,11 @@ final class LargeFile: Sendable {
         return stored
       }
       content = .tree(root, containerLists: try manifest.putContainerLists(containers))
+      listed = containers.subtracting(manifest.containers)
     }
     state.result = Result(
-      content: content, byteCount: state.byteCount, digest: state.digest.finish())
+      content: content, byteCount: state.byteCount, digest: state.digest.finish(),
+      listed: listed)
     done.store(true, ordering: .releasing)
   }
 }

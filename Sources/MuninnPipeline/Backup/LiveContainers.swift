@@ -90,6 +90,8 @@ final class LiveContainers {
       return nil
     }
     try file.finish(segmentCount: count)
+    // No batch brings what these lists name.
+    if let listed = file.result?.listed { manifest.noteUsed(listed) }
     return file.result?.content
   }
 

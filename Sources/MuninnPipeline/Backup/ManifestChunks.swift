@@ -8,8 +8,7 @@ final class ManifestChunks: Sendable {
   private let session: WriteSession
   private let identifying: Identifying
   private let writer: Monitor<OwnedWriter>
-  /// Every container that holds a chunk which was put or found here, or is named in a list that was
-  /// put here.
+  /// Every container that holds a chunk which was put or found here, and those that were noted.
   private let used = Monitor<Set<Identifier>>([])
 
   /// `@unchecked Sendable` is sound: a container writer belongs to one thread at a time, and this
@@ -23,6 +22,9 @@ final class ManifestChunks: Sendable {
     self.identifying = identifying
     writer = Monitor(OwnedWriter(writer: session.makeContainerWriter(isManifest: true)))
   }
+
+  /// The manifest needs these too.
+  func noteUsed(_ ids: Set<Identifier>) { used.withLock { $0.formUnion(ids) } }
 
   var containers: Set<Identifier> { used.withLock { $0 } }
 
@@ -53,7 +55,6 @@ final class ManifestChunks: Sendable {
   }
 
   func putContainerLists(_ ids: Set<Identifier>) throws(StoreError) -> [ChunkReference] {
-    used.withLock { $0.formUnion(ids) }
     let sorted = ids.sorted()
     var lists: [ChunkReference] = []
     var start = 0

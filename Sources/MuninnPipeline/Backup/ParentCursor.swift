@@ -9,6 +9,8 @@ struct ParentCursor {
   private var page: [ManifestEntry] = []
   private var next = 0
   private var ordinal: UInt64 = 0
+  /// Whether every entry was stepped over.
+  private(set) var isAtEnd = false
   /// Pages that could not be read: what they list is read from the source again.
   private(set) var problems: [StoreError] = []
 
@@ -37,7 +39,10 @@ struct ParentCursor {
     next = 0
     while true {
       do throws(StoreError) {
-        guard let leaf = try leaves.nextLeaf() else { return false }
+        guard let leaf = try leaves.nextLeaf() else {
+          isAtEnd = true
+          return false
+        }
         page = try decodeLeaf(leaf, reader)
         return true
       } catch {

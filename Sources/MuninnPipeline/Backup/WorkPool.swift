@@ -1,5 +1,6 @@
 internal import MuninnDisk
 internal import MuninnFormat
+internal import Synchronization
 
 /// Consecutive entries of the walk: one sequence number, one worker, one run of blocks.
 struct Batch: Sendable {
@@ -16,6 +17,8 @@ struct Batch: Sendable {
 
   let sequence: UInt64
   var items: [Item] = []
+  /// Of all entries of the walk up to the last one here.
+  var counts = SnapshotCounts()
 
   var needsReading: Bool {
     items.contains { item in
@@ -30,6 +33,7 @@ struct Batch: Sendable {
   var finished: FinishedBatch {
     var batch = FinishedBatch()
     batch.entries.reserveCapacity(items.count)
+    batch.counts = counts
     for item in items {
       switch item {
       case .ready(let entry): batch.entries.append(entry)
@@ -48,6 +52,12 @@ struct FinishedBatch: Sendable {
   var links: [(place: Int, walked: WalkedEntry, name: LaterName)] = []
   /// The first names among them of files that were read, for their further names.
   var firsts: [Int] = []
+  /// Containers of chunks that lists of large files name which were stored now.
+  var listed: Set<Identifier> = []
+  /// Bytes of the files that were read.
+  var readByteCount: UInt64 = 0
+  /// Of all entries of the walk up to the last one here.
+  var counts = SnapshotCounts()
 
   mutating func append(_ walked: WalkedEntry, _ name: LaterName) {
     links.append((entries.count, walked, name))
@@ -88,6 +98,8 @@ final class WorkPool: Sendable {
   enum Work: Sendable {
     case batch(Batch)
     case segment(Segment)
+    /// The worker is to close its container.
+    case close
   }
 
   private struct State {
@@ -100,12 +112,18 @@ final class WorkPool: Sendable {
     /// Those that are opening and reading files now.
     var readers = 0
     var isCancelled = false
+    /// Workers that have joined and not left, and those of them that have not closed their
+    /// containers in the present round.
+    var workers = 0
+    var behind = 0
   }
 
   private let state = Monitor(State())
   private let maximumBatches: Int
   private let maximumSegments: Int
   private let maximumReaders: Int
+  /// How often all workers were asked to close their containers.
+  private let rounds = Atomic<Int>(0)
 
   /// No more than `readers` batches are being read at the same time.
   init(threads: Int, readers: Int) {
@@ -136,14 +154,16 @@ final class WorkPool: Sendable {
     }
   }
 
-  /// The next work; nil when there is none and none will come.
-  func next() -> Work? {
+  /// The next work of a worker that closed its container in round `seen`; nil when there is none
+  /// and none will come.
+  func next(seen: Int) -> Work? {
     let readers = maximumReaders
     return state.wait(until: {
       $0.isCancelled || !$0.segments.isEmpty || (!$0.batches.isEmpty && $0.readers < readers)
-        || ($0.isClosed && $0.producers == 0 && $0.batches.isEmpty)
+        || ($0.isClosed && $0.producers == 0 && $0.batches.isEmpty) || round != seen
     }) { state -> Work? in
       if state.isCancelled { return nil }
+      if round != seen { return .close }
       if !state.segments.isEmpty { return .segment(state.segments.removeFirst()) }
       if !state.batches.isEmpty {
         state.producers += 1
@@ -173,6 +193,43 @@ final class WorkPool: Sendable {
   func endBatch() {
     state.update { $0.producers -= 1 }
   }
+
+  // MARK: Rounds in which all workers close their containers
+
+  /// The present round. Changes under the pool's lock alone.
+  var round: Int { rounds.load(ordering: .acquiring) }
+
+  /// A worker begins, with no container open; returns the present round.
+  func join() -> Int {
+    state.update { state in
+      state.workers += 1
+      return round
+    }
+  }
+
+  /// A worker has closed its container in the present round.
+  func didClose() { state.update { $0.behind -= 1 } }
+
+  /// A worker that closed its container last in round `seen` ends.
+  func leave(seen: Int) {
+    state.update { state in
+      state.workers -= 1
+      if seen != round { state.behind -= 1 }
+    }
+  }
+
+  /// Has every worker close its container, and waits for that. What was stored before lies in
+  /// complete containers then. False where the backup was given up.
+  func closeContainers() -> Bool {
+    state.update { state in
+      state.behind = state.workers
+      rounds.add(1, ordering: .releasing)
+    }
+    return state.wait(until: { $0.isCancelled || $0.behind == 0 }) { !$0.isCancelled }
+  }
+
+  /// Waits until every worker has left, which they do where the backup was given up.
+  func waitForWorkers() { state.wait(until: { $0.workers == 0 }) }
 
   func close() { state.update { $0.isClosed = true } }
 

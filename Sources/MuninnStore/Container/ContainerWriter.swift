@@ -65,7 +65,7 @@ package final class ContainerWriter {
     if let current = open {
       return ChunkLocation(container: current.id, slot: UInt32(current.directory.chunkCount))
     }
-    let id = session.newObjectID()
+    let id = session.newContainerID()
     let envelope = session.store.newEnvelope(
       kind: isManifest ? .manifestContainer : .dataContainer, object: id)
     let name = ObjectName.container(id)

@@ -52,9 +52,12 @@ extension ChunkIndex {
     let isApart = runs.state.wait(
       until: { $0.phase != .committing },
       then: { state in
-        state.phase == .committed && !state.own.contains { removed.contains($0.id) }
+        let isApart = state.phase == .committed && !state.own.contains { removed.contains($0.id) }
+        state.isPublishing = !isApart
+        return isApart
       })
     guard isApart else {
+      defer { runs.state.update { $0.isPublishing = false } }
       try publish(record, replacing: sources)
       return
     }
@@ -89,21 +92,27 @@ extension ChunkIndex {
 
   // MARK: The session's commit
 
-  func beginCommit() { runs?.state.withLock { $0.phase = .committing } }
+  /// From here on no merge exchanges segments that the commit may name.
+  func beginCommit() {
+    runs?.state.wait(until: { !$0.isPublishing }, then: { $0.phase = .committing })
+  }
 
-  /// The commit named the session's segments, or it failed. Of the segments that it took out those
-  /// in `kept` are left where they are.
+  /// The commit named the session's segments, or it failed; more may follow unless it was the last.
+  /// Of the segments that it took out those in `kept` are left where they are.
   func endCommit(
-    _ change: IndexChange?, isCommitted: Bool, keeping kept: Set<Identifier> = []
+    _ change: IndexChange?, isCommitted: Bool, keeping kept: Set<Identifier> = [],
+    isLast: Bool = true
   ) {
     guard let runs else { return }
+    let named = Set(change?.added.map(\.id) ?? [])
     let superseded = runs.state.update { state in
-      state.phase = isCommitted ? .committed : .open
+      state.phase = isCommitted && isLast ? .committed : .open
       guard isCommitted else { return [Identifier]() }
       defer {
         state.superseded = []
-        state.own = []
-        state.removed = []
+        // What was made meanwhile is for the next commit.
+        state.own.removeAll { named.contains($0.id) }
+        state.removed.subtract(change?.removed ?? [])
       }
       return state.superseded
     }

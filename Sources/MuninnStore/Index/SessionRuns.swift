@@ -17,6 +17,8 @@ final class SessionRuns: Sendable {
     var superseded: [Identifier] = []
     /// Whether a thread merges.
     var isMerging = false
+    /// Whether a merge that was found in time for the next commit is taking its place.
+    var isPublishing = false
   }
 
   enum Phase { case open, committing, committed }
@@ -159,6 +161,17 @@ extension ChunkIndex {
         try replace(segment)
       }
     }
+    let change = runs.state.withLock { state in
+      IndexChange(added: state.own, removed: state.removed.sorted())
+    }
+    return change.added.isEmpty && change.removed.isEmpty ? nil : change
+  }
+
+  /// The same for a commit that more will follow: nothing is merged, and what is in a segment now
+  /// is looked up there.
+  func flushPart() throws(StoreError) -> IndexChange? {
+    guard let runs else { return nil }
+    try spill()
     let change = runs.state.withLock { state in
       IndexChange(added: state.own, removed: state.removed.sorted())
     }

@@ -161,6 +161,7 @@ extension Store {
     session: Identifier, state: inout JournalState,
     prepare: (JournalState) throws(StoreError) -> [JournalOperation]
   ) throws(StoreError) {
+    var firstConflict: UInt64?
     while true {
       if let problem = state.problems.first {
         throw StoreError(
@@ -177,8 +178,11 @@ extension Store {
       let bytes = try encode(record, name: name)
       if try settle(name, bytes, number) == bytes {
         state.apply(record, hash: sha256(bytes), byteCount: bytes.count)
+        if let firstConflict { contention.endWait(since: firstConflict) }
         return
       }
+      contention.noteConflict()
+      firstConflict = firstConflict ?? Machine.monotonicNanoseconds()
       try extend(&state)
       try relyOn(state)
     }

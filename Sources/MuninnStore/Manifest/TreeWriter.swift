@@ -5,8 +5,8 @@ package import MuninnFormat
 ///
 /// Where upper pages end follows the leaves' rule, so that an unchanged run of leaves keeps its
 /// upper pages too. It never looks into a leaf.
-package struct TreeWriter {
-  private struct Level {
+package struct TreeWriter: Sendable {
+  private struct Level: Sendable {
     var references: [PageReference] = []
     var byteCount = 0
   }

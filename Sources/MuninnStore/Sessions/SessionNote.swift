@@ -22,16 +22,21 @@ package struct SessionNote: Sendable, Equatable {
   package var owner = ProcessIdentity()
   /// Since 1970, when the note was last written.
   package var renewedNanoseconds: Int64 = 0
+  /// Since 1970, when the session registered.
+  package var begunNanoseconds: Int64 = 0
+  /// Whether the session ended without naming all that it stored: it is for others to adopt.
+  package var isOver = false
 
   package init(session: Identifier) { self.session = session }
 
   func encoded() -> [UInt8] {
-    let lines = [
-      ("work", work.rawValue), ("record", String(record)), ("host", owner.host),
-      ("machine", owner.machine), ("boot", owner.boot), ("namespace", owner.namespace),
-      ("process", String(owner.process)), ("began", owner.began),
-      ("renewed", String(renewedNanoseconds)),
-    ]
+    let lines =
+      [
+        ("work", work.rawValue), ("record", String(record)), ("host", owner.host),
+        ("machine", owner.machine), ("boot", owner.boot), ("namespace", owner.namespace),
+        ("process", String(owner.process)), ("began", owner.began),
+        ("renewed", String(renewedNanoseconds)), ("registered", String(begunNanoseconds)),
+      ] + (isOver ? [("over", "yes")] : [])
     return lines.flatMap { key, value in
       Array("\(key) \(value.split(separator: "\n").joined(separator: " "))\n".utf8)
     }
@@ -53,6 +58,8 @@ package struct SessionNote: Sendable, Equatable {
       case "process": owner.process = Int32(value) ?? 0
       case "began": owner.began = value
       case "renewed": renewedNanoseconds = Int64(value) ?? 0
+      case "registered": begunNanoseconds = Int64(value) ?? 0
+      case "over": isOver = value == "yes"
       default: break
       }
     }
@@ -65,6 +72,7 @@ package struct SessionNote: Sendable, Equatable {
 
   /// Whether the session is taken for dead. A guess: it becomes a fact when its fence is committed.
   package func seemsDead(at nanoseconds: Int64) -> Bool {
+    if isOver { return true }
     if let isOver = owner.isOver() { return isOver }
     let age = nanoseconds.subtractingReportingOverflow(renewedNanoseconds)
     return !age.overflow && age.partialValue > SessionNote.patienceNanoseconds
@@ -110,6 +118,7 @@ package final class Registration: Sendable {
     note.work = work
     note.record = record
     note.owner = ProcessIdentity.current()
+    note.begunNanoseconds = Machine.nowNanoseconds()
     self.note = Monitor(note)
     try write()
     renewer.withLock {
@@ -131,9 +140,15 @@ package final class Registration: Sendable {
     try onDisk(name) { () throws(DiskError) in try store.storage.put(name, note.encoded()) }
   }
 
-  package func end() {
+  /// Ends the session. With a note left behind, others know that what it stored and did not commit
+  /// is to be adopted or deleted; where that cannot be written they find it by its name alone.
+  package func end(leavingNote: Bool = false) {
     isOver.update { $0 = true }
     renewer.withLock { $0.take() }?.join()
+    if leavingNote {
+      note.withLock { $0.isOver = true }
+      if (try? write()) != nil { return }
+    }
     try? store.storage.delete(ObjectName.session(id))
   }
 }

@@ -50,6 +50,7 @@ extension WriteSession {
       return try operations(repair, stored, change, state)
     }
     isCommitted = true
+    didNameAll()
     return journal
   }
 

@@ -62,6 +62,9 @@ extension SweepScene {
       }
     }
     if let reported { required.insert(reported.id) }
+    if end != .failed, let partial = journal.snapshots.first(where: \.isPartial) {
+      throw Loss(description: "partial snapshot \(partial.id) is still there")
+    }
     if let lost = required.subtracting(found).first {
       throw Loss(description: "snapshot \(lost) was committed and is not there")
     }
@@ -85,6 +88,12 @@ extension SweepScene {
     // One whose answer was lost, or the reported one, is of the source as it is.
     let expected = committed.first { $0.snapshot.id == id }?.tree ?? tree
     let (found, failed) = try restored(snapshot, store)
+    if snapshot.isPartial {
+      guard failed.isEmpty, isBeginning(found) else {
+        throw Loss(description: "partial snapshot \(id) is no beginning of the source")
+      }
+      return
+    }
     if let path = failed.subtracting(touched).first {
       throw Loss(description: "snapshot \(snapshot.id): \(path) is not restored")
     }

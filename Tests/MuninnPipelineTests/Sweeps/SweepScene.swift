@@ -88,17 +88,28 @@ final class SweepScene: @unchecked Sendable {
   /// Remembers the source as it is now: what a snapshot of it must restore to.
   func look() throws { tree = try SweepScene.contents(of: source) }
 
-  /// The newest snapshot that the storage has is the parent, as on the command line.
-  func backUp(_ storage: MemoryStorage, isFull: Bool = false) throws -> SnapshotRecord {
-    try backUp(try open(storage), isFull: isFull)
+  /// The newest complete snapshot that the storage has is the parent, behind the partial ones, as
+  /// on the command line.
+  func backUp(
+    _ storage: MemoryStorage, isFull: Bool = false, savesPartially: Bool = false
+  ) throws -> SnapshotRecord {
+    try backUp(try open(storage), isFull: isFull, savesPartially: savesPartially)
   }
 
-  func backUp(_ store: Store, isFull: Bool = false) throws -> SnapshotRecord {
+  func backUp(
+    _ store: Store, isFull: Bool = false, savesPartially: Bool = false
+  ) throws -> SnapshotRecord {
     var options = BackupOptions(sources: [Array(source.utf8)], threads: 1)
     options.isFull = isFull
-    options.parent = try store.loadJournal().snapshots.last
+    options.partialNanoseconds = savesPartially ? 0 : nil
     // The tree is changed in the same grain of the clock in which it is backed up.
-    options.parent?.startedNanoseconds = Machine.nowNanoseconds() + 1_000_000_000
+    let trusting = try store.loadJournal().snapshots.map { snapshot in
+      var snapshot = snapshot
+      snapshot.startedNanoseconds = Machine.nowNanoseconds() + 1_000_000_000
+      return snapshot
+    }
+    options.parent = trusting.last { !$0.isPartial }
+    options.partials = trusting.filter(\.isPartial).reversed()
     let outcome = try BackupPipeline(
       store: store, options: options, progress: ProgressCounters(), cancellation: Cancellation()
     ).run { _ in }
@@ -106,6 +117,16 @@ final class SweepScene: @unchecked Sendable {
       throw Loss(description: "paths that could not be read: \(outcome.failures.count)")
     }
     return outcome.snapshot
+  }
+
+  /// Whether a tree has the source's entries up to some path and no others.
+  func isBeginning(_ part: Tree) -> Bool {
+    func path(_ name: String) -> [UInt8] {
+      Array(name.utf8.dropFirst().reversed().drop { $0 == 0x2F }.reversed())
+    }
+    let order = tree.keys.sorted { pathPrecedes(path($0), path($1)) }
+    return !part.isEmpty && Set(part.keys) == Set(order.prefix(part.count))
+      && part.allSatisfy { tree[$0.key] == $0.value }
   }
 
   /// What a snapshot restores to, and the paths that it says it could not.

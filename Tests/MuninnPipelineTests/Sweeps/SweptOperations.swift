@@ -6,7 +6,7 @@ import MuninnTestSupport
 import Testing
 
 /// An operation on a repository that the sweeps break at every call. To have another one tried, add
-/// a row to `all`.
+/// a row to one of the tables.
 struct SweptOperation: Sendable, CustomTestStringConvertible {
   let name: String
   /// Makes what is there before; runs once for all cases.
@@ -26,7 +26,8 @@ struct SweptOperation: Sendable, CustomTestStringConvertible {
 
   var testDescription: String { name }
 
-  static let all = backups + repairs + keyChanges + upkeep + rewriting
+  static let all =
+    backups + partialBackups + repairs + keyChanges + upkeep + rewriting
 
   private static let backups = [
     SweptOperation(
