@@ -16,7 +16,7 @@ struct MuninnCommand: AsyncParsableCommand {
       RestoreCommand.self, CheckCommand.self, RepairCommand.self, StatsCommand.self,
       KeyCommand.self, ForgetCommand.self, PruneCommand.self, DefragCommand.self, TagCommand.self,
       HoldCommand.self,
-      SettingsCommand.self, ServeCommand.self,
+      SettingsCommand.self, SessionsCommand.self, ServeCommand.self,
     ])
 
   static func main() async {
