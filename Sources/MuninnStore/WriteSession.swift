@@ -194,7 +194,9 @@ package final class WriteSession: Sendable {
       let dropped = dropping.filter {
         state.snapshot($0) != nil && state.upkeep.holds[$0] == nil
       }
-      committed.completedNanoseconds = Machine.nowNanoseconds()
+      // A copy of a snapshot was completed when the original was.
+      committed.completedNanoseconds =
+        draft.completedNanoseconds == 0 ? Machine.nowNanoseconds() : draft.completedNanoseconds
       committed.counts.bytesStored = namedBytes + newBytes
       committed.containers = difference(needed, to: draft.parent, state, dropping: dropped)
       var operations: [JournalOperation] = []

@@ -13,7 +13,8 @@ struct MuninnCommand: AsyncParsableCommand {
     version: muninnVersion,
     subcommands: [
       InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
-      RestoreCommand.self, CheckCommand.self, RepairCommand.self, StatsCommand.self,
+      RestoreCommand.self, CatCommand.self, DumpCommand.self, DiffCommand.self, FindCommand.self,
+      CopyCommand.self, CheckCommand.self, RepairCommand.self, StatsCommand.self,
       KeyCommand.self, ForgetCommand.self, PruneCommand.self, DefragCommand.self, TagCommand.self,
       HoldCommand.self,
       SettingsCommand.self, SessionsCommand.self, ServeCommand.self,

@@ -26,11 +26,15 @@ final class AssembleStage: Sendable {
 
   /// Blocks the walk while it is too far ahead; false where the backup was given up.
   func waitForRoom(_ batch: Batch) -> Bool {
+    waitForRoom(batch.sequence, entryCount: batch.items.count)
+  }
+
+  func waitForRoom(_ sequence: UInt64, entryCount: Int) -> Bool {
     state.wait(until: {
-      $0.isCancelled || $0.entryCount < AssembleStage.maximumEntries || batch.sequence == $0.next
+      $0.isCancelled || $0.entryCount < AssembleStage.maximumEntries || sequence == $0.next
     }) { state in
-      state.counts[batch.sequence] = batch.items.count
-      state.entryCount += batch.items.count
+      state.counts[sequence] = entryCount
+      state.entryCount += entryCount
       return !state.isCancelled
     }
   }
