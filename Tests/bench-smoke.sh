@@ -44,6 +44,9 @@ expect 'extents a file' defrag "${small[@]}" --runs 1 --sample 1 --directory "$s
 expect 'open, read, decode, verify' container --size 2 --runs 1 --directory "$scratch/disk"
 expect 'lookup, misses' index --entries 4000 --lookups 500 --runs 1 --directory "$scratch/disk"
 expect 'open without checkpoints' journal --snapshots 200 --runs 1 --directory "$scratch/disk"
+expect 'read amplification' generations --size 3 --files 20 --generations 3 --every 2 --runs 1 \
+  --directory "$scratch/disk" --plot "$scratch/generations.svg"
+grep -q 'over generations' "$scratch/generations.svg" || fail 'generations drew no picture'
 expect 'simplest within 5 % of the best' readpath "$tree" --runs 1 --threads 1 2
 
 for command in "tree $tree --repository $scratch/disk --sample 1" \

@@ -15,5 +15,6 @@ struct Bench: AsyncParsableCommand {
       BackupCommand.self, EncryptionCommand.self, RestoreCommand.self, DefragCommand.self,
       ContainerCommand.self,
       IndexCommand.self, JournalCommand.self, ReadPathCommand.self, GenerateCommand.self,
+      GenerationsCommand.self,
     ])
 }

@@ -19,6 +19,9 @@ struct Plot {
   let title: String
   var lines: [Line] = []
   var bars: [Bar] = []
+  /// What the lines show, and the decimals of their scale.
+  var axes = "MB/s over seconds"
+  var decimals = 0
 
   private static let width = 860.0
   private static let margin = 60.0
@@ -57,11 +60,11 @@ struct Plot {
     let highest = max(lines.flatMap(\.points).map(\.y).max() ?? 1, 1e-6)
     let bottom = top + Self.chartHeight
     let wide = Self.width - 2 * Self.margin
-    var out = text(Self.margin, top - 6, "MB/s over seconds")
+    var out = text(Self.margin, top - 6, axes)
     for part in 0...4 {
       let y = bottom - Self.chartHeight * Double(part) / 4
       out += line(Self.margin, y, Self.width - Self.margin, y, "#dddddd")
-      out += text(4, y + 4, Figure.fixed(highest * Double(part) / 4, 0))
+      out += text(4, y + 4, Figure.fixed(highest * Double(part) / 4, decimals))
       let x = Self.margin + wide * Double(part) / 4
       out += text(x, bottom + 16, Figure.fixed(right * Double(part) / 4, 2))
     }
