@@ -147,7 +147,21 @@ struct GenerationsMeasurement {
   }
 
   /// Defragments both repositories and measures them once more.
-  mutating func defragment() async throws -> [GenerationPoint] { [] }
+  mutating func defragment() async throws -> [GenerationPoint] {
+    let expected = try ContentHash.of(source.path, threads: threads)
+    var new: [GenerationPoint] = []
+    for place in places {
+      var options = DefragmentOptions()
+      options.threads = threads
+      let report = try await place.repository.defragment(options)
+      new.append(
+        try await point(
+          place, "\(place.name), defrag", bytesNew: 0, bytesRewritten: report.bytesRewritten,
+          expected))
+    }
+    points += new
+    return new
+  }
 
   var table: String {
     var table = TextTable(GenerationPoint.titles)

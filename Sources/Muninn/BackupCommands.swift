@@ -91,6 +91,12 @@ extension BackupRequest {
         "there is no compression level \(compressionLevel): give 0 for none, 1 for fast, 3 to 12")
     }
     options.level = compressionLevel
+    guard (0...100).contains(rewriteLimitPercent) else {
+      throw MuninnError(
+        .invalidInput,
+        "\(rewriteLimitPercent) per cent of the content cannot be rewritten: give 0 to 100")
+    }
+    options.rewriteLimit = rewriteLimitPercent / 100
     options.ignoresInode = ignoresInode
     options.readers = readers
     options.readRate = readRate

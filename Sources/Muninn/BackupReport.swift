@@ -22,6 +22,10 @@ public struct BackupReport: Sendable, Codable {
   /// Files that were changing each time that they were read, at most 1,000 of them.
   public let unstable: [PathProblem]
   public let unstableCount: UInt64
+  /// Content bytes that were written again out of containers of which the parent needed little.
+  public internal(set) var bytesRewritten: UInt64 = 0
+  /// How the snapshot's content lies in the repository, without a look into it: nil is not known.
+  public internal(set) var fragmentation: FragmentationReport?
   /// Content bytes of the tree a second.
   public let bytesPerSecond: Double
   /// Content bytes that were read for each that was new; nil where nothing was new.

@@ -74,6 +74,9 @@ public struct BackupRequest: Sendable {
   /// cancelled or fails, if that is possible, and a complete snapshot takes its place. Nil for
   /// never, 0 for as often as it can be.
   public var partialInterval: Double? = 300
+  /// How much of the content at most is written again out of containers of which it needs little,
+  /// in per cent, so that restores stay as fast as of a first backup; 0 for nothing.
+  public var rewriteLimitPercent = 1.0
 
   // MARK: Before and after
 

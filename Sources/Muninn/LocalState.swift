@@ -9,9 +9,10 @@ internal import MuninnStore
 ///
 /// `repositories/ID` holds the newest record that was seen (its number and hash), so that an older
 /// state of the repository, put back from a copy, is noticed. `identities/HASH` is the catalogue of
-/// a restored tree. `verified/ID` is the ledger of what was read and found sound, and when; its
-/// layout is `VerificationLedger`'s. `usage/ID` is what the last prune found to be unneeded in live
-/// containers, in bytes, behind the record that it looked at.
+/// a restored tree. `needs/HASH` is what the last snapshot of some source needs of its containers;
+/// its layout is `SnapshotNeeds`'s. `verified/ID` is the ledger of what was read and found sound,
+/// and when; its layout is `VerificationLedger`'s. `usage/ID` is what the last prune found to be
+/// unneeded in live containers, in bytes, behind the record that it looked at.
 struct LocalState: Sendable {
   let directory: String
 
@@ -99,6 +100,41 @@ struct LocalState: Sendable {
     guard let usage, let storage = try? LocalStorage(path: directory, create: true) else { return }
     try? storage.put(
       "usage/\(store.header.repository)", [UInt8]("\(usage.record) \(usage.unusedByteCount)".utf8))
+  }
+
+  /// What a snapshot needs of its containers, where this machine made it as the last one of its
+  /// source. A file that is lost or damaged is as if there never was one.
+  func needs(of snapshot: SnapshotRecord, in store: Store) -> SnapshotNeeds? {
+    let repository = store.header.repository
+    let name = LocalState.needsName(of: snapshot, repository)
+    guard let storage = try? LocalStorage(path: directory, create: false),
+      let bytes = try? storage.read(name, maximumByteCount: 1 << 30),
+      let usage = try? SnapshotNeeds(decoding: bytes, repository: repository),
+      usage.snapshot == snapshot.id
+    else { return nil }
+    return usage
+  }
+
+  /// Remembers it for the next backup, in the place of the one before.
+  func keep(_ usage: SnapshotNeeds, of snapshot: SnapshotRecord, in store: Store) {
+    let repository = store.header.repository
+    guard let storage = try? LocalStorage(path: directory, create: true) else { return }
+    try? storage.put(
+      LocalState.needsName(of: snapshot, repository), usage.encoded(repository: repository))
+  }
+
+  /// One file for each source: what decides the next snapshot's parent.
+  private static func needsName(
+    of snapshot: SnapshotRecord, _ repository: Identifier
+  ) -> String {
+    var source = Array(repository.description.utf8)
+    if let fileSystem = snapshot.fileSystem {
+      source += Array(fileSystem.description.utf8)
+    } else {
+      source += snapshot.host
+      for path in snapshot.paths { source += [0] + path }
+    }
+    return "needs/" + hexadecimal(source.withUnsafeBytes { checksum($0) })
   }
 
   private static func hex(_ bytes: [UInt8]) -> String {

@@ -102,6 +102,7 @@ extension Repository {
       }
     })
     _ = try? readJournal()
+    state.keep(outcome.usage, of: outcome.snapshot, in: store)
     var report = BackupReport(
       snapshot: Snapshot(outcome.snapshot),
       seconds: Double(Machine.monotonicNanoseconds() - started) / 1e9,
@@ -113,6 +114,8 @@ extension Repository {
     report.conflicts = store.contention.conflicts - before.conflicts
     report.secondsWaited = Double(store.contention.waitedNanoseconds - before.nanoseconds) / 1e9
     report.continued = prepared.options.partials.map(\.id.description)
+    report.bytesRewritten = outcome.rewritten.bytes
+    report.fragmentation = FragmentationReport(outcome.fragmentation)
     return report
   }
 
@@ -154,6 +157,7 @@ extension Repository {
       Int64(min(max($0, 0), 1e9) * 1e9)
     }
     if let parent = options.parent {
+      options.parentUsage = state.needs(of: parent, in: store)
       counters.entriesTotal.store(parent.counts.entries, ordering: .relaxed)
       counters.bytesTotal.store(parent.counts.bytes, ordering: .relaxed)
     }

@@ -31,6 +31,30 @@ extension Repository {
     }
   }
 
+  /// How a snapshot's content lies in the repository, and what a restore would read. Plans a
+  /// restore over the manifest and the containers' directories; reads no content.
+  ///
+  /// Throws `notFound` for an unknown snapshot, `damaged` where some of it cannot be found.
+  public func fragmentation(
+    of selector: SnapshotSelector = .latest()
+  ) async throws(MuninnError) -> FragmentationReport {
+    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+      let (registration, journal) = try beginReading(.restore)
+      defer { registration?.end() }
+      let snapshot = try select(selector, in: journal)
+      let outcome = try asMuninn(pipeline: { () throws(PipelineError) in
+        try LayoutSurvey(store: store, cancellation: cancellation)
+          .run(snapshot.root, journal: journal)
+      })
+      if let failure = outcome.failures.first {
+        let path = displayPath(failure.path)
+        throw MuninnError(
+          .damaged, "the layout of '\(path)' is not known: \(failure.message)", path: path)
+      }
+      return FragmentationReport(outcome.fragmentation)
+    }
+  }
+
   public func statistics() async throws(MuninnError) -> RepositoryStatistics {
     try await onEngineThread { [self] (_) throws(MuninnError) in
       let journal = try currentJournal()

@@ -118,6 +118,12 @@ struct BackupCommand: AsyncParsableCommand {
       result.deduplicationRatio.map { "deduplicated \(Quantity.ratio($0))" },
       result.compressionRatio.map { "compressed \(Quantity.ratio($0))" },
     ].compactMap { $0 }
+    if let layout = result.fragmentation, layout.containers > 0 {
+      Terminal.print(
+        "layout   \(Quantity.count(layout.containers)) containers, "
+          + "\(Quantity.size(UInt64(layout.speedFactor * 1_048_576))) of each needed"
+          + (result.bytesRewritten > 0 ? ", rewrote \(Quantity.size(result.bytesRewritten))" : ""))
+    }
     if !ratios.isEmpty { Terminal.print("ratios   " + ratios.joined(separator: "  ")) }
   }
 
@@ -215,6 +221,13 @@ struct ControlOptions: ParsableArguments {
       "Begin only if the repository's disk has so much free; 8M if not given.",
       valueName: "size"))
   var minFree: FileSize?
+  @Option(
+    help: ArgumentHelp(
+      """
+      Write so much of the content again at most, out of containers of which little is needed, so \
+      that restores stay fast; 1 if not given, 0 for nothing.
+      """, valueName: "percent"))
+  var rewriteLimit: Double?
   @Flag(help: "Leave what is read in the page cache, also what was not there before.")
   var keepCache = false
   @Option(
@@ -230,6 +243,7 @@ struct ControlOptions: ParsableArguments {
     request.compressionLevel = compressionLevel
     request.readRate = readRate?.bytes
     request.cpuPercent = cpuPercent
+    if let rewriteLimit { request.rewriteLimitPercent = rewriteLimit }
     if let minFree { request.minimumFreeBytes = minFree.bytes }
     request.keepsPageCache = keepCache
     if let partialInterval { request.partialInterval = partialInterval.seconds }

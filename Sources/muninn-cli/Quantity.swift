@@ -60,6 +60,12 @@ enum Quantity {
   /// `3.4:1`.
   static func ratio(_ value: Double) -> String { oneDecimal(min(max(value, 0), 1e12)) + ":1" }
 
+  /// `1.07`.
+  static func hundredths(_ value: Double) -> String {
+    let whole = Int((min(max(value, 0), 1e12) * 100).rounded())
+    return "\(whole / 100).\(padded(whole % 100))"
+  }
+
   private static func padded(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
 
   private static func oneDecimal(_ value: Double) -> String {

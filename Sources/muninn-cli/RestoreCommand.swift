@@ -28,7 +28,9 @@ struct RestoreCommand: AsyncParsableCommand {
   var syncs = false
   @Flag(inversion: .prefixedNo, help: "Make character and block devices.")
   var devices = true
-  @Option(name: .customLong("limit"), help: "Bytes restored in a second at most, such as 50M.")
+  @Option(
+    name: [.customLong("limit-rate"), .customLong("limit")],
+    help: "Bytes restored in a second at most, such as 50M.")
   var limit: ByteCount?
   @Flag(help: "Change nothing; print what would happen to each path.")
   var dryRun = false

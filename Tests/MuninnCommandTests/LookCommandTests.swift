@@ -110,6 +110,50 @@ import Testing
     #expect(try muninn.isSame(tree, muninn.file("target")))
   }
 
+  @Test func aRestoredTreesFirstBackupReadsNoFile() throws {
+    let tree = try muninn.makeTree()
+    let repository = try repository(of: tree)
+    let target = muninn.file("target")
+    try muninn.run(["restore", repository, "latest", "--target", target, "--limit-rate", "500M"])
+    let report = try muninn.json(["backup", repository, target])
+    let snapshot = try #require(report["snapshot"] as? [String: Any])
+    let counts = try #require(snapshot["statistics"] as? [String: Any])
+    #expect(counts["bytesRead"] as? Int == 0)
+    #expect(counts["filesUnchanged"] as? Int == 5)
+    // Seen from outside as well: no regular file of the tree is opened.
+    guard try runProgram(["sh", "-c", "command -v strace"]).status == 0 else { return }
+    let trace = muninn.file("trace")
+    let traced = try runProgram(
+      [
+        "strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, MuninnProgram.path,
+        "backup", repository, target,
+      ],
+      environment: muninn.environment)
+    #expect(traced.status == 0, "\(traced.errors)")
+    let lines = String(
+      decoding: try #require(FileManager.default.contents(atPath: trace)), as: UTF8.self)
+    for name in ["a.txt", "c.txt", "large"] { #expect(!lines.contains("\"\(name)\"")) }
+  }
+
+  @Test func theLayoutOfASnapshotIsTold() throws {
+    let tree = try muninn.makeTree()
+    let repository = try repository(of: tree)
+    let backup = try muninn.json(["backup", repository, tree, "--rewrite-limit", "2"])
+    let known = try #require(backup["fragmentation"] as? [String: Any])
+    let layout = try muninn.json(["stats", repository, "--fragmentation"])
+    #expect(known["containers"] as? Int == layout["containers"] as? Int)
+    #expect(known["neededBytes"] as? Int == layout["neededBytes"] as? Int)
+    let plan = try #require(layout["plan"] as? [String: Any])
+    let restored = try muninn.json([
+      "restore", repository, "latest", "--target", muninn.file("target"),
+    ])
+    #expect(plan["bytesRead"] as? Int == restored["containerBytesRead"] as? Int)
+    let text = try muninn.run(["stats", repository, "--fragmentation", "latest"]).output
+    #expect(text.contains("speed factor") && text.contains("amplification"), "\(text)")
+    try muninn.run(["stats", repository, "latest"], expecting: 64)
+    try muninn.run(["backup", repository, tree, "--rewrite-limit", "200"], expecting: 1)
+  }
+
   @Test func aTreeIsBroughtBackToWhatItWas() throws {
     let tree = try muninn.makeTree()
     let repository = try repository(of: tree)

@@ -76,7 +76,8 @@ final class AssembleStage: Sendable {
     defer { late.leave() }
     var writer = ManifestWriter(
       manifest: shared.manifest,
-      live: LiveContainers(session: shared.session, store: shared.store))
+      live: LiveContainers(session: shared.session, store: shared.store, usage: shared.usage),
+      usage: shared.usage)
     var linked = LinkedFiles()
     var partial = partial
     loop: while true {
@@ -101,6 +102,22 @@ final class AssembleStage: Sendable {
       return nil
     }
     try late.finish()
+    return try fromStore { () throws(StoreError) in try writer.finish(at: writer.place) }
+  }
+
+  /// The same for batches whose entries are all complete: nothing is left to be read.
+  func run(
+    _ first: ManifestWriter, counters: ProgressCounters
+  ) throws(PipelineError) -> ManifestWriter.Result? {
+    var writer = first
+    while case .batch(let batch) = next(within: nil) {
+      for entry in batch.entries {
+        try fromStore { () throws(StoreError) in try writer.append(entry) }
+      }
+      writer.end(batch)
+      counters.add(entries: UInt64(batch.entries.count))
+    }
+    guard !state.withLock({ $0.isCancelled }) else { return nil }
     return try fromStore { () throws(StoreError) in try writer.finish(at: writer.place) }
   }
 

@@ -37,6 +37,11 @@ package struct BackupOptions: Sendable {
   package var partialNanoseconds: Int64?
   /// The identities of the parent's entries on this machine, where a restore recorded them.
   package var identityCatalogue: String?
+  /// What the parent needs of its containers, where this machine remembers it.
+  package var parentUsage: SnapshotNeeds?
+  /// Bytes that are written again out of sparse containers at most, as a part of the parent's
+  /// content; 0 rewrites nothing.
+  package var rewriteLimit = 0.01
 
   package init(sources: [[UInt8]], threads: Int) {
     self.sources = sources
@@ -54,6 +59,11 @@ package struct BackupOutcome: Sendable {
   package let differing: (first: [PathFailure], count: UInt64)
   /// Files that were changing each time they were read: the first 1,000, and how many there are.
   package let unstable: (first: [PathFailure], count: UInt64)
+  /// What the snapshot needs of its containers.
+  package let usage: SnapshotNeeds
+  /// Chunks that were written again out of sparse containers, and their bytes.
+  package let rewritten: (chunks: UInt64, bytes: UInt64)
+  package let fragmentation: Fragmentation
 }
 
 extension BackupOptions {

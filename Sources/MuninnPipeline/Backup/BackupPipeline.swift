@@ -70,9 +70,12 @@ package struct BackupPipeline {
       }
     }
     counters.phase = .done
+    let usage = shared.usage.usage(of: committed.id)
     return BackupOutcome(
       snapshot: committed, failures: shared.pathFailures.first, differing: shared.differing,
-      unstable: shared.unstable)
+      unstable: shared.unstable, usage: usage, rewritten: shared.rewriting.done,
+      fragmentation: Fragmentation(
+        usage, contentByteCount: committed.counts.bytes, journal: session.journal))
   }
 
   /// Says what is left in the repository where its disk, or the user, ended the backup.
@@ -145,9 +148,10 @@ package struct BackupPipeline {
     _ walk: WalkStage?, _ shared: BackupShared
   ) throws(PipelineError) -> SnapshotCounts {
     guard let walk else { return try handOnStream(shared) }
-    let live = LiveContainers(session: shared.session, store: store, manifest: shared.manifest)
+    let live = LiveContainers(
+      session: shared.session, store: store, manifest: shared.manifest, usage: shared.usage)
     var stage = try CompareStage(
-      options: options, store: store, live: live, counters: counters
+      options: options, store: store, live: live, rewriting: shared.rewriting, counters: counters
     ) { (batch) throws(PipelineError) in
       guard shared.assemble.waitForRoom(batch) else { throw PipelineError.cancelled }
       if batch.needsReading {

@@ -11,6 +11,8 @@ final class BackupShared: Sendable {
   let manifest: ManifestChunks
   let pool: WorkPool
   let assemble = AssembleStage()
+  let usage: UsageCounter
+  let rewriting: Rewriting
   let counters: ProgressCounters
   let cancellation: Cancellation
   let limits: ReadLimits
@@ -60,6 +62,8 @@ final class BackupShared: Sendable {
     self.options = options
     self.counters = counters
     self.cancellation = cancellation
+    usage = UsageCounter(parent: options.parentUsage)
+    rewriting = Rewriting(options, journal: session.journal)
     manifest = ManifestChunks(session: session, identifying: store.identifying)
     limits = ReadLimits(options, cancellation: cancellation)
     pool = WorkPool(

@@ -18,7 +18,7 @@ extension BackupWorker {
   ) throws(DiskError) -> Attempt {
     var entry = entry
     let path = entry.path
-    let file = LargeFile(manifest: shared.manifest)
+    let file = LargeFile(manifest: shared.manifest, usage: shared.usage)
     var source = SegmentSource(file: file, sizes: sizes, shared: shared)
     let ranges =
       before.blocks512 * 512 < before.size
@@ -87,7 +87,7 @@ extension BackupWorker {
   ) throws(PipelineError) -> LargeEntry {
     do throws(DiskError) {
       let stream = try OpenStream(source, cancellation: shared.cancellation)
-      let file = LargeFile(manifest: shared.manifest)
+      let file = LargeFile(manifest: shared.manifest, usage: shared.usage)
       var segments = SegmentSource(file: file, sizes: sizes, shared: shared)
       _ = try segments.read(0..<UInt64(Int64.max)) { (_, target) throws(DiskError) in
         let got = try stream.read(into: target)

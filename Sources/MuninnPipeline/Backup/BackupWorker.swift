@@ -17,8 +17,8 @@ final class BackupWorker {
   private let writer: ContainerWriter
   let sizes: mn_chunk_sizes
   /// Holds the small files of a batch, side by side.
-  private let small: Buffer
-  private var fill = 0
+  let small: Buffer
+  var fill = 0
   var claims: [ChunkClaim] = []
   var offsets: [Int] = []
   /// Files of the batch that wait for their chunks' locations.
@@ -29,6 +29,8 @@ final class BackupWorker {
   var digests: [Int: UInt64] = [:]
   private var mark = WorkMark()
   private var care: SmallFileCare
+  /// Reads what is copied within the repository.
+  let chunks: ChunkReader
   var finished = FinishedBatch()
   /// The round in which the container was closed last; nil for a worker that is none of the pool's.
   private var round: Int?
@@ -43,6 +45,7 @@ final class BackupWorker {
     sizes = mn_chunk_sizes(
       minimum: header.minimumChunkSize, average: header.averageChunkSize,
       maximum: header.maximumChunkSize)
+    chunks = ChunkReader(store: shared.store)
     care = SmallFileCare(isOn: !shared.options.keepsPageCache)
     small = Buffer(capacity: 2 * BackupWorker.smallFileByteCount + 4096)
   }
@@ -98,14 +101,16 @@ final class BackupWorker {
       case .ready(let entry): finished.entries.append(entry)
       case .link(let walked, let name): finished.append(walked, name)
       case .stream(let source, let entry): large = try readStream(source, entry)
-      case .read(let walked, let link, let content):
-        // A large file is the last of its batch, so that one slot of its own in the order is
-        // enough.
-        if let before = large {
-          try settle()
-          try finishLarge(before)
-          large = nil
+      case .rewrite(let entry, let walked):
+        try finish(&large)
+        if let moved = try rewritten(entry) {
+          shared.counters.add(bytes: entry.size)
+          finished.entries.append(moved)
+        } else {
+          large = try read(walked, entry.hardLink)
         }
+      case .read(let walked, let link, let content):
+        try finish(&large)
         let place = finished.entries.count
         large = try read(walked, link)
         if let content, finished.entries.count > place { expected.append((place, content)) }
@@ -118,6 +123,14 @@ final class BackupWorker {
     finished.counts = batch.counts
     if let first = batch.items.first { shared.counters.setCurrentPath(first.path) }
     shared.assemble.deliver(finished, sequence: batch.sequence)
+  }
+
+  /// A large file is the last of its batch, so that one slot of its own in the order is enough.
+  private func finish(_ large: inout LargeEntry?) throws(PipelineError) {
+    guard let before = large else { return }
+    try settle()
+    try finishLarge(before)
+    large = nil
   }
 
   private func begin() {
@@ -312,12 +325,10 @@ final class BackupWorker {
   }
 
   /// Resolves the chunks that are waiting, stores the new ones, and completes their entries.
-  private func settle() throws(PipelineError) {
+  func settle() throws(PipelineError) {
     defer {
-      claims.removeAll(keepingCapacity: true)
-      offsets.removeAll(keepingCapacity: true)
+      forgetClaims()
       waiting.removeAll(keepingCapacity: true)
-      fill = 0
     }
     guard !claims.isEmpty else { return }
     try store(in: small.bytes)
@@ -327,25 +338,39 @@ final class BackupWorker {
     }
   }
 
+  func forgetClaims() {
+    claims.removeAll(keepingCapacity: true)
+    offsets.removeAll(keepingCapacity: true)
+    fill = 0
+  }
+
   /// Resolves `claims`, whose bytes lie at `offsets`, under one lock, and appends the new ones.
   func store(in bytes: UnsafeMutableRawBufferPointer) throws(PipelineError) {
     try closeIfAsked()
     do throws(StoreError) {
-      try shared.session.index.resolve(&claims, next: try writer.nextLocation())
+      try shared.session.index.resolve(
+        &claims, next: try writer.nextLocation(), avoiding: shared.rewriting.avoided)
       var newBytes: UInt64 = 0
       var newCount: UInt64 = 0
+      var again: (chunks: UInt64, bytes: UInt64) = (0, 0)
       for (ordinal, claim) in claims.enumerated() where claim.isNew {
         let start = offsets[ordinal]
         try writer.append(
           UnsafeRawBufferPointer(rebasing: bytes[start..<(start + Int(claim.length))]),
           identity: claim.identity)
-        newBytes += UInt64(claim.length)
-        newCount += 1
+        if claim.isRewritten {
+          again.bytes += UInt64(claim.length)
+          again.chunks += 1
+        } else {
+          newBytes += UInt64(claim.length)
+          newCount += 1
+        }
       }
+      shared.rewriting.note(chunks: again.chunks, bytes: again.bytes)
       shared.bytesNew.add(newBytes, ordering: .relaxed)
       shared.counters.chunksNew.add(newCount, ordering: .relaxed)
       shared.counters.chunksDuplicate.add(
-        UInt64(claims.count) - newCount, ordering: .relaxed)
+        UInt64(claims.count) - newCount - again.chunks, ordering: .relaxed)
       shared.counters.bytesStored.store(shared.session.bytesStored, ordering: .relaxed)
     } catch {
       isBroken = true
@@ -365,25 +390,5 @@ final class BackupWorker {
 extension ChunkClaim {
   var reference: ChunkReference {
     ChunkReference(identity: identity, length: length, location: location)
-  }
-}
-
-extension FileStatus {
-  /// Whether this is another file than `before`, or it was written to, or got other metadata.
-  func isOther(than before: FileStatus) -> Bool {
-    kind != before.kind || inode != before.inode || size != before.size
-      || modifiedNanoseconds != before.modifiedNanoseconds
-      || changedNanoseconds != before.changedNanoseconds
-  }
-}
-
-extension Batch.Item {
-  var path: [UInt8] {
-    switch self {
-    case .ready(let entry): entry.path
-    case .read(let walked, _, _): walked.path
-    case .link(let walked, _): walked.path
-    case .stream(_, let entry): entry.path
-    }
   }
 }

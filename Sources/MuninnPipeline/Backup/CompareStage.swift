@@ -33,6 +33,8 @@ struct CompareStage {
   private var identities: IdentityCatalogue.Reader?
   /// Nil where nothing will be taken over.
   private let live: LiveContainers?
+  /// Nil where nothing will be written.
+  private let rewriting: Rewriting?
   private let emit: (Batch) throws(PipelineError) -> Void
   private var batch = Batch(sequence: 0)
   private var batchBytes: UInt64 = 0
@@ -43,7 +45,8 @@ struct CompareStage {
   private(set) var readByteCount: UInt64 = 0
 
   init(
-    options: BackupOptions, store: Store, live: LiveContainers?, counters: ProgressCounters,
+    options: BackupOptions, store: Store, live: LiveContainers?, rewriting: Rewriting? = nil,
+    counters: ProgressCounters,
     emit: @escaping (Batch) throws(PipelineError) -> Void
   ) throws(PipelineError) {
     self.options = options
@@ -63,6 +66,7 @@ struct CompareStage {
     }
     self.identities = identities
     self.live = live
+    self.rewriting = rewriting
     self.counters = counters
     self.emit = emit
   }
@@ -88,9 +92,15 @@ struct CompareStage {
         if entry.kind == .file {
           counts.files += 1
           counts.filesUnchanged += 1
-          counters.add(bytes: entry.size)
         }
-        batch.items.append(.ready(entry))
+        if try isToBeRewritten(entry) {
+          batch.items.append(.rewrite(entry, walked))
+          batchReads += 1
+          batchBytes += min(entry.size, CompareStage.maximumBatchBytes)
+        } else {
+          if entry.kind == .file { counters.add(bytes: entry.size) }
+          batch.items.append(.ready(entry))
+        }
       }
     } else if walked.status.kind == .file {
       if !isKnown { counts.filesNew += 1 } else { counts.filesChanged += 1 }
@@ -125,6 +135,21 @@ struct CompareStage {
       }
     }
     return (nil, isKnown)
+  }
+
+  /// Whether an entry that is taken over has chunks in sparse containers.
+  private func isToBeRewritten(_ entry: ManifestEntry) throws(PipelineError) -> Bool {
+    guard let rewriting, let live, !rewriting.isEmpty else { return false }
+    switch entry.content {
+    case .none, .inline: return false
+    case .extents(let extents): return rewriting.wants(extents)
+    case .tree(_, let lists):
+      for list in lists {
+        let listed = try fromStore { () throws(StoreError) in try live.containers(in: list) }
+        if listed.contains(where: { rewriting.wants($0) }) { return true }
+      }
+      return false
+    }
   }
 
   /// Has a file read, unless it was met by another name: what that holds is what this one does.

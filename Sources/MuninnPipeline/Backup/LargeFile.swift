@@ -33,8 +33,12 @@ final class LargeFile: Sendable {
   private let state = Monitor(State())
   private let done = Atomic<Bool>(false)
   private let manifest: ManifestChunks
+  private let usage: UsageCounter
 
-  init(manifest: ManifestChunks) { self.manifest = manifest }
+  init(manifest: ManifestChunks, usage: UsageCounter) {
+    self.manifest = manifest
+    self.usage = usage
+  }
 
   /// Takes a segment's extents; completes the file where it was the last.
   func add(_ extents: [Extent], ordinal: Int) throws(StoreError) {
@@ -97,6 +101,7 @@ final class LargeFile: Sendable {
     for case .chunk(let chunk) in state.pending {
       state.containers.insert(chunk.location.container)
     }
+    usage.add(state.pending, inPages: true)
     let page = try manifest.put(ExtentPage.encoded(state.pending))
     state.containers.insert(page.location.container)
     let reference = PageReference(

@@ -8,10 +8,14 @@ final class LiveContainers {
   private let reader: ChunkReader
   /// Where the pages of a long file go whose chunks have moved; nil where nothing is stored.
   private let manifest: ManifestChunks?
+  private let usage: UsageCounter
   private var last: Identifier?
 
-  init(session: WriteSession, store: Store, manifest: ManifestChunks? = nil) {
+  init(
+    session: WriteSession, store: Store, manifest: ManifestChunks? = nil, usage: UsageCounter
+  ) {
     self.manifest = manifest
+    self.usage = usage
     live = Set(session.journal.containers.keys)
     index = session.index
     reader = ChunkReader(store: store)
@@ -68,7 +72,7 @@ final class LiveContainers {
   /// chunk or a page is gone. Reads none of the file's bytes.
   private func moved(_ root: TreeRoot) throws(StoreError) -> EntryContent? {
     guard let manifest else { return nil }
-    let file = LargeFile(manifest: manifest)
+    let file = LargeFile(manifest: manifest, usage: usage)
     var count = 0
     do throws(StoreError) {
       var leaves = try TreeReader(root, reader: reader)

@@ -29,14 +29,16 @@ struct ManifestWriter {
 
   private let manifest: ManifestChunks
   private let live: LiveContainers
+  private let usage: UsageCounter
   private(set) var place = Place()
   /// Every container that an entry needs, in the order in which they were needed first.
   private var containers: [Identifier: Int] = [:]
   private var last: Identifier?
 
-  init(manifest: ManifestChunks, live: LiveContainers) {
+  init(manifest: ManifestChunks, live: LiveContainers, usage: UsageCounter) {
     self.manifest = manifest
     self.live = live
+    self.usage = usage
   }
 
   /// Whether one of the entries needs a container that none before it did, and that this backup
@@ -61,13 +63,16 @@ struct ManifestWriter {
     case .none, .inline: break
     case .extents(let extents):
       for case .chunk(let chunk) in extents { note(chunk.location.container) }
+      usage.add(extents, inPages: false)
     case .tree(let root, let lists):
       // Those that hold pages and lists of this session's own are counted when they are stored, and
       // what such a list names comes with its batch.
       if live.isLive(root.page.location.container) { note(root.page.location.container) }
       for list in lists where live.isLive(list.location.container) {
         note(list.location.container)
-        for id in try live.containers(in: list) { note(id) }
+        let listed = try live.containers(in: list)
+        for id in listed { note(id) }
+        usage.carry(listed)
       }
     }
     if place.page.append(entry) { try ManifestWriter.closePage(of: &place, manifest) }

@@ -135,3 +135,12 @@ struct LargeFileCare {
     }
   }
 }
+
+extension FileStatus {
+  /// Whether this is another file than `before`, or it was written to, or got other metadata.
+  func isOther(than before: FileStatus) -> Bool {
+    kind != before.kind || inode != before.inode || size != before.size
+      || modifiedNanoseconds != before.modifiedNanoseconds
+      || changedNanoseconds != before.changedNanoseconds
+  }
+}

@@ -7,6 +7,9 @@ struct Batch: Sendable {
   enum Item: Sendable {
     /// Complete: taken over from the parent, or without content.
     case ready(ManifestEntry)
+    /// Taken over from the parent, with chunks that are to be copied out of sparse containers; the
+    /// file is read where that cannot be done.
+    case rewrite(ManifestEntry, WalkedEntry)
     /// To be opened and read; `expected` is what the parent says that it holds.
     case read(WalkedEntry, HardLink, expected: EntryContent?)
     /// A stream, the only one of its batch.
@@ -23,7 +26,7 @@ struct Batch: Sendable {
   var needsReading: Bool {
     items.contains { item in
       switch item {
-      case .read, .stream: true
+      case .read, .rewrite, .stream: true
       case .ready, .link: false
       }
     }
@@ -38,10 +41,22 @@ struct Batch: Sendable {
       switch item {
       case .ready(let entry): batch.entries.append(entry)
       case .link(let walked, let name): batch.append(walked, name)
-      case .read, .stream: break
+      case .read, .rewrite, .stream: break
       }
     }
     return batch
+  }
+}
+
+extension Batch.Item {
+  var path: [UInt8] {
+    switch self {
+    case .ready(let entry): entry.path
+    case .rewrite(let entry, _): entry.path
+    case .read(let walked, _, _): walked.path
+    case .link(let walked, _): walked.path
+    case .stream(_, let entry): entry.path
+    }
   }
 }
 

@@ -66,14 +66,14 @@ package struct CopyPipeline {
         worker.discard()
       }
     }
-    let assembled = Monitor<AssembleStage.Result?>(nil)
+    let assembled = Monitor<ManifestWriter.Result?>(nil)
     let assembler = WorkerThread.start(name: "muninn-tree") {
       do throws(PipelineError) {
-        let live = LiveContainers(session: session, store: run.target)
+        let live = LiveContainers(session: session, store: run.target, usage: run.usage)
         // A further name of a file comes with its content, like any other.
         let result = try run.assemble.run(
-          manifest: run.manifest, live: live, counters: run.counters,
-          readAgain: { _, _ in nil })
+          ManifestWriter(manifest: run.manifest, live: live, usage: run.usage),
+          counters: run.counters)
         assembled.withLock { $0 = result }
       } catch {
         run.stop(error)
@@ -115,7 +115,7 @@ package struct CopyPipeline {
       }
     }
     let contents = SnapshotDifference(store: source)
-    let live = LiveContainers(session: run.session, store: target)
+    let live = LiveContainers(session: run.session, store: target, usage: run.usage)
     var batch = CopyBatch(sequence: 0)
     func emit() throws(PipelineError) {
       let full = batch
@@ -209,6 +209,7 @@ final class CopyRun: Sendable {
   let session: WriteSession
   let manifest: ManifestChunks
   let assemble = AssembleStage()
+  let usage = UsageCounter(parent: nil)
   let counters: ProgressCounters
   private let firstFailure = Monitor<PipelineError?>(nil)
 

@@ -11,6 +11,8 @@ final class CopyWorker {
   private let run: CopyRun
   private let reader: ChunkReader
   private let writer: ContainerWriter
+  /// What the lists of long files name that were made for this batch.
+  private var listed: Set<Identifier> = []
 
   init(_ run: CopyRun) {
     self.run = run
@@ -19,6 +21,7 @@ final class CopyWorker {
   }
 
   func copy(_ batch: CopyBatch) throws(PipelineError) {
+    listed = []
     var entries: [ManifestEntry] = []
     entries.reserveCapacity(batch.items.count)
     if let first = batch.items.first { run.counters.setCurrentPath(first.entry.path) }
@@ -38,7 +41,9 @@ final class CopyWorker {
       }
       entries.append(entry)
     }
-    run.assemble.deliver(FinishedBatch(entries: entries), sequence: batch.sequence)
+    var finished = FinishedBatch(entries: entries)
+    finished.listed = listed
+    run.assemble.deliver(finished, sequence: batch.sequence)
   }
 
   func finish() throws(PipelineError) {
@@ -52,7 +57,7 @@ final class CopyWorker {
     case .none, .inline: return content
     case .extents(let extents): return .extents(try copy(extents))
     case .tree(let root, _):
-      let file = LargeFile(manifest: run.manifest)
+      let file = LargeFile(manifest: run.manifest, usage: run.usage)
       var tree = try TreeReader(root, reader: reader)
       var count = 0
       while let leaf = try tree.nextLeaf() {
@@ -64,6 +69,7 @@ final class CopyWorker {
       guard let result = file.result else {
         throw StoreError(.damaged, "a file whose extents have no end")
       }
+      listed.formUnion(result.listed)
       return result.content
     }
   }

@@ -9,13 +9,6 @@ import MuninnStore
 /// A window's directories are all there when the window is handed on, and `closed` names a
 /// directory in the window after which nothing more comes into it.
 struct PlanStage {
-  /// Windows grow up to these limits, so that the first file is written soon and a container is
-  /// still read once for very much.
-  private static let maximumEntryCount = 1 << 17
-  private static let maximumExtentCount = 1 << 19
-  /// Chunks in the directories of a window's containers: 36 bytes each.
-  private static let maximumDirectoryChunkCount = 4 << 20
-
   let run: RestoreRun
   let selection: PathSelection
   let rule: ExistingRule
@@ -27,8 +20,7 @@ struct PlanStage {
   var stack: [PlannedDirectory]
   /// Whether every entry of the snapshot was seen so far.
   private(set) var isComplete = true
-  private var entryLimit = 1 << 12
-  private var extentLimit = 1 << 14
+  private var limits = WindowLimits()
   private var container: OpenContainer?
 
   /// `emit` returns false where nobody wants more.
@@ -70,17 +62,16 @@ struct PlanStage {
   }
 
   var isFull: Bool {
-    builder.entries.count + builder.links.count + builder.closed.count >= entryLimit
-      || builder.extents.count >= extentLimit
-      || builder.directoryChunkCount >= PlanStage.maximumDirectoryChunkCount
+    limits.areReached(
+      entries: builder.entries.count + builder.links.count + builder.closed.count,
+      extents: builder.extents.count, directoryChunks: builder.directoryChunkCount)
   }
 
   mutating func flush() -> Bool {
     guard !builder.isEmpty else { return true }
     let window = RestoreWindow(builder)
     builder = WindowBuilder()
-    entryLimit = min(entryLimit * 2, PlanStage.maximumEntryCount)
-    extentLimit = min(extentLimit * 2, PlanStage.maximumExtentCount)
+    limits.grow()
     run.counters.phase = .restoring
     return emit(window)
   }

@@ -152,7 +152,7 @@ final class RestoreWindow: Sendable {
 }
 
 /// Cuts sorted extents into units.
-private struct UnitPlan {
+struct UnitPlan {
   /// What lies between two wanted blocks and is cheaper to read than to step over, in bytes.
   static let maximumGap: UInt64 = 128 << 10
   /// Bytes of one read, and of the blocks that it decodes to; a larger block is a unit alone.
@@ -215,6 +215,29 @@ private struct UnitPlan {
     firstBlock = blocks.count
     firstExtent = end
     rawByteCount = 0
+  }
+}
+
+/// How large a window gets. The first are small, so that the first file is written soon; later ones
+/// are so large that a container is still read once for very much.
+struct WindowLimits {
+  private static let maximumEntryCount = 1 << 17
+  private static let maximumExtentCount = 1 << 19
+  /// Chunks in the directories of a window's containers: 36 bytes each.
+  private static let maximumDirectoryChunkCount = 4 << 20
+
+  private var entryLimit = 1 << 12
+  private var extentLimit = 1 << 14
+
+  /// `entries` are links and closed directories too.
+  func areReached(entries: Int, extents: Int, directoryChunks: Int) -> Bool {
+    entries >= entryLimit || extents >= extentLimit
+      || directoryChunks >= WindowLimits.maximumDirectoryChunkCount
+  }
+
+  mutating func grow() {
+    entryLimit = min(entryLimit * 2, WindowLimits.maximumEntryCount)
+    extentLimit = min(extentLimit * 2, WindowLimits.maximumExtentCount)
   }
 }
 

@@ -9,6 +9,8 @@ package struct ChunkClaim: Sendable {
   /// Where the chunk is, or, where it is new, where the claimer must append it now.
   package var location: ChunkLocation
   package var isNew: Bool
+  /// It is new although the repository has it, in a container that is avoided.
+  package var isRewritten = false
 
   package init(identity: ChunkIdentity, length: UInt32) {
     self.identity = identity
@@ -121,9 +123,10 @@ package final class ChunkIndex: Sendable {
   }
 
   /// Resolves a batch: known chunks get their location; the others are claimed for the caller, who
-  /// must append them in order to the container and from the slot that `next` names.
+  /// must append them in order to the container and from the slot that `next` names. A chunk that
+  /// only `avoided` containers have is claimed too: from then on this session finds the new one.
   package func resolve(
-    _ claims: inout [ChunkClaim], next: ChunkLocation
+    _ claims: inout [ChunkClaim], next: ChunkLocation, avoiding avoided: Set<Identifier> = []
   ) throws(StoreError) {
     var slot = next.slot
     let container = ordinal(of: next.container)
@@ -131,9 +134,14 @@ package final class ChunkIndex: Sendable {
     var segments = list.withLock { $0 }
     for index in claims.indices {
       let identity = claims[index].identity
+      var isAvoided = false
       if let place = shards.find(identity) {
-        claims[index].location = location(place)
-        continue
+        let found = location(place)
+        isAvoided = avoided.contains(found.container)
+        if !isAvoided {
+          claims[index].location = found
+          continue
+        }
       }
       // A chunk leaves the tables only after its segment has joined the list.
       let now = listVersion.load(ordering: .acquiring)
@@ -141,7 +149,7 @@ package final class ChunkIndex: Sendable {
         version = now
         segments = list.withLock { $0 }
       }
-      if let found = find(identity, in: segments) {
+      if let found = find(identity, in: segments, avoiding: avoided, &isAvoided) {
         claims[index].location = found
         continue
       }
@@ -153,6 +161,7 @@ package final class ChunkIndex: Sendable {
       }
       claims[index].location = ChunkLocation(container: next.container, slot: slot)
       claims[index].isNew = true
+      claims[index].isRewritten = isAvoided
       slot += 1
     }
   }
@@ -173,16 +182,27 @@ package final class ChunkIndex: Sendable {
   }
 
   private func find(_ identity: ChunkIdentity, in list: SegmentList) -> ChunkLocation? {
+    var isAvoided = false
+    return find(identity, in: list, avoiding: [], &isAvoided)
+  }
+
+  /// `isAvoided` becomes true where it is in a container that is avoided.
+  private func find(
+    _ identity: ChunkIdentity, in list: SegmentList, avoiding avoided: Set<Identifier>,
+    _ isAvoided: inout Bool
+  ) -> ChunkLocation? {
     let prefix = identity.fingerprint.low
     for segment in list.segments where segment.mayContain(prefix) {
       do throws(StoreError) {
-        if let found = confirm(identity, try segment.places(of: prefix)) { return found }
+        let places = try segment.places(of: prefix)
+        if let found = confirm(identity, places, avoiding: avoided, &isAvoided) { return found }
       } catch {
         // A damaged page proposes nothing: at worst a chunk is stored a second time.
         if error.code == .notFound { isBehind.store(true, ordering: .relaxed) }
       }
     }
-    return standIn.flatMap { confirm(identity, $0.places(of: prefix)) }
+    guard let standIn else { return nil }
+    return confirm(identity, standIn.places(of: prefix), avoiding: avoided, &isAvoided)
   }
 
   /// Every place in a live container where a committed chunk is. A reader's index alone can tell.
@@ -214,13 +234,20 @@ package final class ChunkIndex: Sendable {
   }
 
   /// The first of the places where the chunk really is.
-  private func confirm(_ identity: ChunkIdentity, _ places: [ChunkLocation]) -> ChunkLocation? {
+  private func confirm(
+    _ identity: ChunkIdentity, _ places: [ChunkLocation], avoiding avoided: Set<Identifier>,
+    _ isAvoided: inout Bool
+  ) -> ChunkLocation? {
     for place in places where isLive(place.container) {
       // An unreadable container cannot serve: the chunk is stored again.
       guard let container = try? store.container(place.container),
         Int(place.slot) < container.directory.chunkCount,
         container.directory.identities[Int(place.slot)] == identity
       else { continue }
+      if avoided.contains(place.container) {
+        isAvoided = true
+        continue
+      }
       load(container)
       return place
     }
