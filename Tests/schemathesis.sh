@@ -4,7 +4,7 @@
 # environment.
 # usage: schemathesis.sh [EXAMPLES an operation]    MUNINN=binary; see prelude.sh
 . "$(dirname "${BASH_SOURCE[0]}")/prelude.sh"
-examples=${1:-700}
+examples=${1:-1000}
 base=$scratch/base
 venv=${SCHEMATHESIS_VENV:-$scratch/venv}
 if [[ ! -x $venv/bin/schemathesis ]]; then

@@ -62,6 +62,9 @@ import Testing
       #expect(snapshots.count == 3)
       #expect(snapshots.first?["Tags"] == .array([.string("first"), .string("x")]))
       #expect(snapshots.map { $0["Kind"]?.string }.last == "Full")
+      // All of it is so small that it lies in no container.
+      #expect(snapshots.allSatisfy { $0["SpeedFactor"] == .integer(0) }, "\(reply.body)")
+      #expect(try await server.finalStatus(of: "A").body.contains("speed factor"))
       #expect(snapshots.allSatisfy { $0["FilesystemName"] == .string("A") && $0["Files"] != nil })
       for (index, expected) in [before, after, after].enumerated() {
         let id = try #require(snapshots[index]["Id"]?.string)

@@ -134,6 +134,12 @@ import Testing
       try await server.register("A", over: tree)
       try await server.backUp("A", to: "~/b")
       #expect(try await bytesRead(server) == size)
+      let list = try await server.send(.get, "/fs/A/admin/backups?location=~/b", expecting: 200)
+      guard case .array(let snapshots) = try list.json,
+        case .number(let factor)? = snapshots.first?.object?["SpeedFactor"]
+      else { throw TestFailure(text: list.body) }
+      // All of it lies in one container.
+      #expect(factor > 0.9 * Double(size) / 1_048_576, "\(list.body)")
       try await server.backUp("A", to: "~/b", incremental: true)
       #expect(try await bytesRead(server) == size)
       try await server.backUp("A", to: "~/b", incremental: false)

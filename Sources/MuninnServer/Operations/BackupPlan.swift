@@ -135,6 +135,15 @@ extension BackupPlan {
       }
       let id = report.snapshot.id
       end.messages.append(.init(.informational, "Snapshot \(id) is complete.", details: id))
+      if let layout = report.fragmentation {
+        let factor = (layout.speedFactor * 100).rounded() / 100
+        end.messages.append(
+          .init(
+            .informational,
+            "A restore of it reads \(layout.containers) containers; its speed factor is \(factor)"
+              + " MiB a container."))
+        end.change.speedFactor = (id, layout.speedFactor)
+      }
       end.messages += await applyRetention()
       var counted = fileSystem
       counted.counts = .init(

@@ -19,7 +19,9 @@ extension Routes {
       let state = try await Blocking.run { () throws(Refusal) in try Directory.state(path) }
       if state == .absent { throw Refusal(.notFound, "location '\(path)' does not exist.") }
       let repository = try await Repository.open(at: path, options: core.openOptions(for: path))
-      return try Answer.json(.array(try await repository.snapshots().map(Self.json)))
+      let factors = try await core.database.speedFactors()
+      let list = try await repository.snapshots().map { Self.json($0, factors[$0.id]) }
+      return try Answer.json(.array(list))
     }
   }
 
@@ -31,7 +33,7 @@ extension Routes {
     }
   }
 
-  private static func json(_ snapshot: Snapshot) -> JSONValue {
+  private static func json(_ snapshot: Snapshot, _ speedFactor: Double?) -> JSONValue {
     .object([
       "Id": .string(snapshot.id),
       "Parent": .text(snapshot.parent),
@@ -43,8 +45,7 @@ extension Routes {
       "Files": .count(snapshot.statistics.files),
       "Bytes": .count(snapshot.statistics.bytes),
       "StoredBytes": .count(snapshot.statistics.bytesStored),
-      // The engine does not measure it yet.
-      "SpeedFactor": .null,
+      "SpeedFactor": speedFactor.map { .number($0) } ?? .null,
       "Errors": .count(snapshot.statistics.errors),
       "Tags": .strings(snapshot.tags),
     ])

@@ -55,6 +55,11 @@ extension StateDatabase {
           record.hasLeftovers, record.id,
         ])
       if let fileSystem = change.fileSystem { try Self.save(fileSystem, database) }
+      if let factor = change.speedFactor {
+        try database.execute(
+          sql: "INSERT OR REPLACE INTO layout (snapshot, speedFactor) VALUES (?, ?)",
+          arguments: [factor.snapshot, factor.value])
+      }
       for item in items {
         try Self.put(item.name, item.text, of: record.fileSystemID, database)
       }
@@ -101,6 +106,14 @@ extension StateDatabase {
       let isTaken = try Row.fetchOne(
         database, sql: "SELECT id FROM fileSystem WHERE data = ?", arguments: [target])
       return isTaken == nil ? last : nil
+    }
+  }
+
+  /// The speed factors of snapshots that this server has made, as they were then.
+  package func speedFactors() async throws -> [String: Double] {
+    try await pool.read { database in
+      let rows = try Row.fetchAll(database, sql: "SELECT snapshot, speedFactor FROM layout")
+      return Dictionary(rows.map { ($0["snapshot"] as String, $0["speedFactor"] as Double) }) { $1 }
     }
   }
 
@@ -170,6 +183,8 @@ package struct NewOperation: Sendable {
 package struct OperationChange: Sendable {
   package var fileSystem: FileSystemRecord?
   package var items: [String: JSONValue] = [:]
+  /// Of the snapshot that a backup has made.
+  package var speedFactor: (snapshot: String, value: Double)?
 
   package init() {}
 }

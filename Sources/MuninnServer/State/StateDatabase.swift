@@ -77,6 +77,13 @@ package struct StateDatabase: Sendable {
           ALTER TABLE fileSystem ADD COLUMN ownsJournals INTEGER NOT NULL DEFAULT 0;
           """)
     }
+    migrator.registerMigration("3") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE layout (snapshot TEXT NOT NULL PRIMARY KEY, speedFactor REAL NOT NULL)
+            WITHOUT ROWID;
+          """)
+    }
     return migrator
   }
 }
