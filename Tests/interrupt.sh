@@ -4,8 +4,8 @@
 # usage: interrupt.sh [short]    MUNINN=binary; see prelude.sh
 . "$(dirname "${BASH_SOURCE[0]}")/prelude.sh"
 case ${1:-} in
-  short) size=60 rate=12M interval=1s ;;
-  *) size=1500 rate=50M interval=3s ;;
+  short) size=60 rate=6M interval=0.5s ;;
+  *) size=1500 rate=25M interval=2s ;;
 esac
 tree=$scratch/tree
 mkdir -p "$tree"

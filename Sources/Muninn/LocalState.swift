@@ -48,6 +48,13 @@ struct LocalState: Sendable {
     if !acceptsRollback, let bytes = try? storage.read(name, maximumByteCount: 4096) {
       let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
       if let first = words.first, let seen = UInt64(first), seen > journal.head {
+        // Another process of this machine may have committed and noticed it since `journal` was
+        // read: then it is there now, and what is remembered is newer.
+        if words.count == 2, let hash = store.recordHash(seen),
+          words[1] == LocalState.hex(hash)[...]
+        {
+          return
+        }
         throw StoreError(
           .rolledBack,
           "the repository ends with record \(journal.head), and this machine has seen record "
