@@ -13,8 +13,7 @@ struct Bench: AsyncParsableCommand {
     subcommands: [
       KernelsCommand.self, EvaluateCommand.self, RooflineCommand.self, TreeCommand.self,
       BackupCommand.self, EncryptionCommand.self, RestoreCommand.self, DefragCommand.self,
-      ContainerCommand.self,
-      IndexCommand.self, JournalCommand.self, ReadPathCommand.self, GenerateCommand.self,
-      GenerationsCommand.self,
+      ContainerCommand.self, IndexCommand.self, JournalCommand.self, PruneCommand.self,
+      ReadPathCommand.self, GenerateCommand.self, GenerationsCommand.self,
     ])
 }

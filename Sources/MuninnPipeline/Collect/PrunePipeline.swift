@@ -50,6 +50,8 @@ package struct CollectOutcome: Sendable {
   package var isHeldBack = false
   /// To be remembered for the next time.
   package var known: KnownUsage?
+
+  package init() {}
 }
 
 /// Takes what nobody needs out of the repository, while others read and write:
