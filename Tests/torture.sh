@@ -86,24 +86,25 @@ writer() { # writer NUMBER: backs up its tree, changed each time, and keeps a co
 }
 
 restorer() {
-  local log=$scratch/log-restorer some id place difference round=0 start
+  local log=$scratch/log-restorer some id place difference start whole=
   RANDOM=$((base + 10))
   while ! is_over; do
     some=$(find "$scratch/acknowledged" -type f | shuf -n 1)
     [[ -n $some ]] || { sleep 0.2; continue; }
     id=${some##*/}
     place=$(cat "$some" 2>/dev/null) || continue
-    round=$((round + 1))
     start=$(now_ms)
-    # One restore in three goes onto what the one before left.
-    if ((RANDOM % 3 == 0)) && [[ -d $scratch/restored-torture ]]; then
+    # One restore in three goes onto a tree that another snapshot was restored to.
+    if [[ -n $whole ]] && ((RANDOM % 3 == 0)); then
       may_be_killed "$muninn" restore "$repository" "$id" --target "$scratch/restored-torture" \
         --overwrite changed --delete
     else
       rm -rf "$scratch/restored-torture"
       may_be_killed "$muninn" restore "$repository" "$id" --target "$scratch/restored-torture"
     fi
+    whole=
     if [[ $code == 0 ]]; then
+      whole=1
       echo $(($(now_ms) - start)) >>"$scratch/notes/restores"
       difference=$(rsync -aHAXn --checksum --modify-window=-1 --delete --itemize-changes "$place/" \
         "$scratch/restored-torture/" 2>&1) || true
