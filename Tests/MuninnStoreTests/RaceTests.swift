@@ -93,6 +93,30 @@ import Testing
     try nothingDeadStays()
   }
 
+  /// Behind a collection's record comes a checkpoint, and before that another's snapshot: what was
+  /// marked before says nothing about it.
+  @Test func aCheckpointInsideACollectionBringsNews() throws {
+    let first = try repository.commit([Self.chunk(1)])
+    try repository.commit([Self.chunk(2)])
+    var state = try repository.store.loadJournal()
+    while !state.isCheckpointDue {
+      try repository.store.commitRecord(session: randomIdentifier(), state: &state) { _ in
+        [.fenced([randomIdentifier()])]
+      }
+    }
+    try repository.store.commitRecord(session: randomIdentifier(), state: &state) { _ in
+      [.forgotten([first.snapshot.id])]
+    }
+    let collector = try repository.reopened()
+    collector.syncPoints.once(at: .checkpointed) { [repository] in
+      _ = try? repository.commit([Self.chunk(3)])
+    }
+    let outcome = try collect(on: collector)
+    #expect(outcome.condemned.count == 1)
+    #expect(try everySnapshotIsWhole() == 2)
+    try nothingDeadStays()
+  }
+
   @Test func aBackupRescuesWhatWasCondemnedMeanwhile() throws {
     let first = try repository.commit([Self.chunk(1)])
     let (session, needed) = try begin([Self.chunk(1), Self.chunk(2)])

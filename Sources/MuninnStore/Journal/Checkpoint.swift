@@ -124,6 +124,7 @@ extension Store {
     let checkpoint = CheckpointRecord(
       id: id, byteCount: UInt64(bytes.count), hash: sha256(bytes), record: state.head,
       recordHash: state.headHash)
+    reach(.checkpointed)
     try commitRecord(session: session, state: &state) { _ in [.checkpoint(checkpoint)] }
     let hint = try encode(HeadHint(record: state.head))
     try onDisk(ObjectName.head) { () throws(DiskError) in

@@ -17,6 +17,8 @@ package enum SyncPoint: Sendable, Hashable {
   case listed
   /// A collection has committed what it sweeps, and deleted nothing.
   case swept
+  /// A checkpoint's object is there, and no record names it yet.
+  case checkpointed
   /// An adopter has looked at what a dead session left, and not committed.
   case inspected
 }

@@ -164,9 +164,9 @@ package struct GarbageCollection {
         outcome.condemned.add(container?.byteCount ?? 0)
       }
       if isDryRun { return foresee(dead, condemned) }
-      // The next turn finds nothing more, unless there was more than fits in a record.
-      if dead.isEmpty, condemned.isEmpty { return }
-      marked = state.head
+      // The state may be newer than this record by others' ones, as where a checkpoint was made
+      // behind it: what is needed is found anew for the next turn.
+      if condemned.count < limit { return }
     }
   }
 
