@@ -57,6 +57,29 @@ import Testing
     writer.discard()
   }
 
+  /// Two sessions at a time find that no segment lists a container, and each lists it.
+  @Test func whatTwoSegmentsListTheirMergeListsOnce() throws {
+    var generator = SeededGenerator.printed()
+    let repository = try TestRepository()
+    try repository.commit(chunks(&generator, 30))
+    for name in try repository.names(ObjectName.segmentPrefix) {
+      try repository.storage.delete(name)
+    }
+    let sessions = try (0..<2).map { _ in try WriteSession(store: try repository.reopened()) }
+    for session in sessions { _ = try session.commit(chunks(&generator, 3)) }
+    sessions.forEach { $0.end() }
+    for _ in 0..<4 { try repository.commit(chunks(&generator, 60)) }
+    let store = try repository.reopened()
+    let journal = try store.loadJournal()
+    #expect(journal.segments.count < 3, "they were merged")
+    var directories: [Identifier: EntrySum] = [:]
+    for id in journal.containers.keys {
+      directories[id] = EntrySum(try store.openContainer(id).directory)
+    }
+    #expect(store.segmentProblems(journal, directories: directories).isEmpty)
+    #expect(store.uncoveredContainers(journal).isEmpty)
+  }
+
   @Test func mergedSegmentsLoseNothing() throws {
     var generator = SeededGenerator.printed()
     let repository = try TestRepository()

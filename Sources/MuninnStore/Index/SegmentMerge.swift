@@ -126,6 +126,9 @@ struct SegmentMerge {
   private static let gone = UInt32.max
 
   /// One table of containers for all, and for each run the new ordinals of its own.
+  ///
+  /// A run lists a container whole. Two list the same one where two sessions found that none did,
+  /// as after a rescue: its entries are taken from the first.
   private func unite(
     _ runs: [any RunCursor], isLive: (Identifier) -> Bool
   ) -> (containers: [Identifier], numbers: [[UInt32]]) {
@@ -135,8 +138,7 @@ struct SegmentMerge {
     for run in runs {
       numbers.append(
         run.containers.map { id in
-          if let known = ordinals[id] { return known }
-          guard isLive(id) else { return Self.gone }
+          guard ordinals[id] == nil, isLive(id) else { return Self.gone }
           let ordinal = UInt32(containers.count)
           ordinals[id] = ordinal
           containers.append(id)
