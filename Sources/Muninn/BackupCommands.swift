@@ -98,6 +98,7 @@ extension BackupRequest {
     }
     options.rewriteLimit = rewriteLimitPercent / 100
     options.ignoresInode = ignoresInode
+    options.verifiesDuplicates = verifiesDuplicates
     options.readers = readers
     options.readRate = readRate
     options.cpuPercent = cpuPercent

@@ -26,6 +26,9 @@ public struct BackupReport: Sendable, Codable {
   public internal(set) var bytesRewritten: UInt64 = 0
   /// How the snapshot's content lies in the repository, without a look into it: nil is not known.
   public internal(set) var fragmentation: FragmentationReport?
+  /// Chunks that were stored anew although the repository has chunks of their fingerprint and tag:
+  /// those are something else, or cannot be read. Only where duplicates were verified.
+  public let refusedDuplicates: UInt64
   /// Content bytes of the tree a second.
   public let bytesPerSecond: Double
   /// Content bytes that were read for each that was new; nil where nothing was new.
@@ -36,7 +39,7 @@ public struct BackupReport: Sendable, Codable {
   public init(
     snapshot: Snapshot, seconds: Double, problems: [PathProblem],
     differing: [PathProblem] = [], differingCount: UInt64 = 0, unstable: [PathProblem] = [],
-    unstableCount: UInt64 = 0
+    unstableCount: UInt64 = 0, refusedDuplicates: UInt64 = 0
   ) {
     self.snapshot = snapshot
     self.seconds = seconds
@@ -45,6 +48,7 @@ public struct BackupReport: Sendable, Codable {
     self.differingCount = differingCount
     self.unstable = unstable
     self.unstableCount = unstableCount
+    self.refusedDuplicates = refusedDuplicates
     let counts = snapshot.statistics
     bytesPerSecond = seconds > 0 ? Double(counts.bytes) / seconds : 0
     let new = Double(counts.bytesNew)

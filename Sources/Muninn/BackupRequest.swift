@@ -13,6 +13,9 @@ public struct BackupRequest: Sendable {
   public var listName = "/dev/stdin"
   /// Read every byte again instead of trusting inode, size, mtime and ctime of unchanged files.
   public var isFull: Bool = false
+  /// Read what the repository has of each chunk that is there already, and take it only if the
+  /// bytes are the same. A chunk whose bytes are others, or cannot be read, is stored anew.
+  public var verifiesDuplicates: Bool = false
   public var tags: [String] = []
   /// A server's file system: decides the parent snapshot instead of host and paths.
   public var fileSystemID: String?

@@ -1,3 +1,5 @@
+internal import MuninnFormat
+
 /// How a repository is made.
 public struct CreateOptions: Sendable {
   /// Average chunk size in bytes; nil takes the measured default. The minimum and maximum follow
@@ -5,11 +7,36 @@ public struct CreateOptions: Sendable {
   public var averageChunkSize: UInt32?
   /// Whether several file systems of a server may use the repository.
   public var isShared: Bool = false
+  /// How chunks are told apart; it cannot be changed later.
+  public var fingerprint: ChunkFingerprint = .xxh3
   /// What opens the repository; nil leaves everything in it readable for whoever can read its
   /// directory.
   public var key: RepositoryKey?
 
   public init() {}
+}
+
+/// How a repository's chunks are told apart.
+public enum ChunkFingerprint: String, Sendable, Codable, CaseIterable {
+  /// Keyed XXH3-128 and GMAC: as fast as memory, and sound unless whoever chooses what is backed up
+  /// can read the repository's secrets.
+  case xxh3
+  /// SHA-256: sound also then. For repositories without encryption whose readers may be hostile.
+  case sha256
+
+  init(_ method: IdentityMethod) {
+    switch method {
+    case .xxh3: self = .xxh3
+    case .sha256: self = .sha256
+    }
+  }
+
+  var method: IdentityMethod {
+    switch self {
+    case .xxh3: .xxh3
+    case .sha256: .sha256
+    }
+  }
 }
 
 /// How a repository is opened.

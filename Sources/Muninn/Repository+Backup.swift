@@ -110,7 +110,7 @@ extension Repository {
       differing: outcome.differing.first.map { PathProblem($0) },
       differingCount: outcome.differing.count,
       unstable: outcome.unstable.first.map { PathProblem($0) },
-      unstableCount: outcome.unstable.count)
+      unstableCount: outcome.unstable.count, refusedDuplicates: outcome.refusedDuplicates)
     report.conflicts = store.contention.conflicts - before.conflicts
     report.secondsWaited = Double(store.contention.waitedNanoseconds - before.nanoseconds) / 1e9
     report.continued = prepared.options.partials.map(\.id.description)

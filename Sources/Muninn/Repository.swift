@@ -42,7 +42,8 @@ public final class Repository: Sendable {
         let storage = try localStorage(location, create: true, open)
         let store = try Store.create(
           in: storage, averageChunkSize: options.averageChunkSize, isShared: options.isShared,
-          key: options.key.map { NewKey($0, label: "") })
+          key: options.key.map { NewKey($0, label: "") },
+          identityMethod: options.fingerprint.method)
         return Repository(
           location: storage.location, store: store,
           state: LocalState(directory: open.stateDirectory))
@@ -122,6 +123,9 @@ public final class Repository: Sendable {
 
   /// Whether several file systems may use it, as decided when it was made.
   public var isShared: Bool { store.header.isShared }
+
+  /// How its chunks are told apart, as decided when it was made.
+  public var fingerprint: ChunkFingerprint { ChunkFingerprint(store.header.identityMethod) }
 
   /// The journal as it is now, held against what this machine has seen of it.
   func readJournal() throws(StoreError) -> JournalState {

@@ -12,11 +12,20 @@ package struct Pair128: Hashable, Sendable {
   }
 }
 
+/// How a repository's chunks are told apart; decided when it is made.
+package enum IdentityMethod: Sendable, Equatable, CaseIterable {
+  /// XXH3-128 keyed with the repository's secret as fingerprint, and GMAC as tag: as fast as
+  /// memory, and sound unless whoever chooses the content holds the secrets.
+  case xxh3
+  /// SHA-256 over the tag key and the chunk: sound also then.
+  case sha256
+}
+
 /// What makes two chunks equal: fingerprint and tag both match.
 ///
 /// The fingerprint is XXH3-128 keyed with the repository's secret. It is fast, and not safe against
 /// a crafted input: the tag, a keyed universal hash (GMAC), is what an attacker who does not hold
-/// the key cannot collide.
+/// the key cannot collide. By `IdentityMethod.sha256` the two are the halves of one SHA-256.
 package struct ChunkIdentity: Hashable, Sendable {
   package let fingerprint: Pair128
   package let tag: Pair128
@@ -60,13 +69,17 @@ package struct Identifying: Sendable {
   private let secret: [UInt8]
   private let tagKey: SymmetricKey
   private let nonce: AES.GCM.Nonce
+  private let method: IdentityMethod
 
   /// `secret` has 192 bytes, `tagKey` 32.
-  package init(secret: [UInt8], tagKey: [UInt8]) throws(FormatError) {
+  package init(
+    secret: [UInt8], tagKey: [UInt8], method: IdentityMethod = .xxh3
+  ) throws(FormatError) {
     guard secret.count == Int(MN_SECRET_SIZE), tagKey.count == 32 else {
       throw FormatError(.invalidValue, "secrets of \(secret.count) and \(tagKey.count) bytes")
     }
     self.secret = secret
+    self.method = method
     self.tagKey = SymmetricKey(data: tagKey)
     // One fixed nonce turns GMAC into a keyed universal hash plus a constant: tags are compared,
     // never shown to whom the key is hidden from, so that nothing is signed with it.
@@ -78,9 +91,28 @@ package struct Identifying: Sendable {
   }
 
   package func identity(of chunk: UnsafeRawBufferPointer) -> ChunkIdentity {
-    ChunkIdentity(fingerprint: fingerprint(of: chunk), tag: tag(of: chunk))
+    switch method {
+    case .xxh3: ChunkIdentity(fingerprint: fingerprint(of: chunk), tag: tag(of: chunk))
+    case .sha256: digest(of: chunk)
+    }
   }
 
+  private func digest(of chunk: UnsafeRawBufferPointer) -> ChunkIdentity {
+    var hash = SHA256()
+    tagKey.withUnsafeBytes { hash.update(bufferPointer: $0) }
+    hash.update(bufferPointer: chunk)
+    var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+    let digest = hash.finalize()
+    withUnsafeMutableBytes(of: &words) { target in
+      digest.withUnsafeBytes { target.copyMemory(from: $0) }
+    }
+    return ChunkIdentity(
+      fingerprint: Pair128(
+        low: UInt64(littleEndian: words.0), high: UInt64(littleEndian: words.1)),
+      tag: Pair128(low: UInt64(littleEndian: words.2), high: UInt64(littleEndian: words.3)))
+  }
+
+  /// XXH3-128 under the secret.
   package func fingerprint(of chunk: UnsafeRawBufferPointer) -> Pair128 {
     let data = chunk.bindMemory(to: UInt8.self)
     let value = secret.withUnsafeBufferPointer {
@@ -89,6 +121,7 @@ package struct Identifying: Sendable {
     return Pair128(low: value.low, high: value.high)
   }
 
+  /// GMAC under the tag key.
   package func tag(of chunk: UnsafeRawBufferPointer) -> Pair128 {
     // Sealing fails for inputs over 64 GiB alone; a chunk is at most 16 MiB, and a tag of zeros
     // would only cost a duplicate, never join two chunks: both sides are compared with the

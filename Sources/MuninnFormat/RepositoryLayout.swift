@@ -1,9 +1,9 @@
 /// The object `repository`: what never changes about a repository.
 ///
 /// An envelope, then one frame. Payload: minimum, average and maximum chunk size (4 each), flags
-/// (4; bit 0: shared), creation time (nanoseconds since 1970, 8), fingerprint secret (192), tag key
-/// (32). Where the repository is encrypted the frame is sealed under the first master key, whatever
-/// epoch it has come to; key slots wrap that key.
+/// (4; bit 0: shared, bit 1: chunks are known by SHA-256), creation time (nanoseconds since 1970,
+/// 8), fingerprint secret (192), tag key (32). Where the repository is encrypted the frame is
+/// sealed under the first master key, whatever epoch it has come to; key slots wrap that key.
 package struct RepositoryHeader: Sendable, Equatable {
   package var repository: Identifier
   package var suite: CipherSuite
@@ -14,6 +14,7 @@ package struct RepositoryHeader: Sendable, Equatable {
   package var createdNanoseconds: Int64
   package var fingerprintSecret: [UInt8]
   package var tagKey: [UInt8]
+  package var identityMethod = IdentityMethod.xxh3
 
   package init(
     repository: Identifier, suite: CipherSuite, minimumChunkSize: UInt32,
@@ -43,7 +44,7 @@ package struct RepositoryHeader: Sendable, Equatable {
     payload.integer(minimumChunkSize)
     payload.integer(averageChunkSize)
     payload.integer(maximumChunkSize)
-    payload.integer(UInt32(isShared ? 1 : 0))
+    payload.integer(UInt32((isShared ? 1 : 0) | (identityMethod == .sha256 ? 2 : 0)))
     payload.integer(createdNanoseconds)
     payload.raw(fingerprintSecret)
     payload.raw(tagKey)
@@ -67,7 +68,7 @@ package struct RepositoryHeader: Sendable, Equatable {
     suite = envelope.suite
     (
       minimumChunkSize, averageChunkSize, maximumChunkSize, isShared, createdNanoseconds,
-      fingerprintSecret, tagKey
+      fingerprintSecret, tagKey, identityMethod
     ) = try payload.withUnsafeBytesTyped { (raw) throws(FormatError) in
       var reader = ByteReader(raw)
       let sizes = (
@@ -75,12 +76,13 @@ package struct RepositoryHeader: Sendable, Equatable {
         try reader.integer(UInt32.self)
       )
       let flags = try reader.integer(UInt32.self)
-      guard flags <= 1 else {
+      guard flags <= 3 else {
         throw FormatError(.unsupportedVersion, "repository flags \(flags): use a newer build")
       }
       let fields = (
-        sizes.0, sizes.1, sizes.2, flags == 1, try reader.integer(Int64.self),
-        try reader.array(192), try reader.array(32)
+        sizes.0, sizes.1, sizes.2, flags & 1 != 0, try reader.integer(Int64.self),
+        try reader.array(192), try reader.array(32),
+        flags & 2 != 0 ? IdentityMethod.sha256 : .xxh3
       )
       try reader.expectEnd()
       return fields

@@ -33,7 +33,8 @@ package final class Store: Sendable {
     self.header = header
     keyRing = Monitor(keys)
     identifying = try decoding(ObjectName.repository) { () throws(FormatError) in
-      try Identifying(secret: header.fingerprintSecret, tagKey: header.tagKey)
+      try Identifying(
+        secret: header.fingerprintSecret, tagKey: header.tagKey, method: header.identityMethod)
     }
   }
 
@@ -49,15 +50,17 @@ package final class Store: Sendable {
   /// One put-if-absent of the header is the whole act: before it there is no repository, after it
   /// there is one. Its key slot lies there before it, so that it can always be opened.
   package static func create(
-    in storage: any Storage, averageChunkSize: UInt32?, isShared: Bool, key: NewKey? = nil
+    in storage: any Storage, averageChunkSize: UInt32?, isShared: Bool, key: NewKey? = nil,
+    identityMethod: IdentityMethod = .xxh3
   ) throws(StoreError) -> Store {
     let sizes = try ChunkSizes(average: averageChunkSize)
-    let header = RepositoryHeader(
+    var header = RepositoryHeader(
       repository: randomIdentifier(), suite: key == nil ? .none : .aes256gcm,
       minimumChunkSize: sizes.minimum, averageChunkSize: sizes.average,
       maximumChunkSize: sizes.maximum, isShared: isShared,
       createdNanoseconds: Machine.nowNanoseconds(),
       fingerprintSecret: Machine.randomBytes(192), tagKey: Machine.randomBytes(32))
+    header.identityMethod = identityMethod
     let master = key.map { _ in MasterKey.random() }
     let keys = master.map { KeyRing(first: $0) }
     let salt = key == nil ? [UInt8](repeating: 0, count: 32) : Machine.randomBytes(32)

@@ -135,6 +135,13 @@ struct BackupCommand: AsyncParsableCommand {
     }
     ProblemList.complain(
       result.unstable, of: result.unstableCount, saying: "changed while they were read")
+    if result.refusedDuplicates > 0 {
+      Terminal.complain(
+        "\(Quantity.count(result.refusedDuplicates)) chunks were stored anew: under their "
+          + "fingerprints the repository has something else, or what cannot be read; run check "
+          + "--read-data"
+      )
+    }
     ProblemList.complain(
       result.differing, of: result.differingCount,
       saying: "were not what the parent has of them although nothing said so")
@@ -151,10 +158,17 @@ struct ReadingOptions: ParsableArguments {
   var full = false
   @Flag(help: "Take a file for unchanged also where its inode number is another one.")
   var ignoreInode = false
+  @Flag(
+    help: """
+      Read what the repository has of each chunk that is there already, and take it only if the \
+      bytes are the same.
+      """)
+  var verifyDuplicates = false
 
   func apply(to request: inout BackupRequest) {
     request.isFull = full
     request.ignoresInode = ignoreInode
+    request.verifiesDuplicates = verifyDuplicates
   }
 }
 

@@ -24,6 +24,12 @@ struct InitCommand: AsyncParsableCommand {
   var shared = true
   @Option(help: "Average size of a chunk, such as 32K or 64K; it cannot be changed later.")
   var averageChunkSize: ByteCount?
+  @Option(
+    help: """
+      How chunks are told apart: xxh3, or sha256, which is slower and sound also against somebody \
+      who can read a repository without encryption and choose what is backed up.
+      """)
+  var fingerprint = FingerprintArgument.xxh3
   @OptionGroup var report: ReportOptions
 
   private struct Report: Encodable {
@@ -31,6 +37,7 @@ struct InitCommand: AsyncParsableCommand {
     let location: String
     let isShared: Bool
     let isEncrypted: Bool
+    let fingerprint: ChunkFingerprint
   }
 
   func validate() throws {
@@ -44,6 +51,7 @@ struct InitCommand: AsyncParsableCommand {
       var options = CreateOptions()
       options.averageChunkSize = averageChunkSize?.bytes
       options.isShared = shared
+      options.fingerprint = fingerprint.fingerprint
       options.key = try newKey()
       return try await Repository.create(at: target.location, options: options)
     }
@@ -51,7 +59,7 @@ struct InitCommand: AsyncParsableCommand {
       try JSONOutput.print(
         Report(
           repository: repository.id, location: repository.location, isShared: repository.isShared,
-          isEncrypted: repository.isEncrypted))
+          isEncrypted: repository.isEncrypted, fingerprint: repository.fingerprint))
     } else {
       let kind = repository.isEncrypted ? "encrypted repository" : "repository without encryption"
       Terminal.print("made \(kind) \(repository.id) in \(Terminal.safe(repository.location))")
@@ -69,5 +77,16 @@ struct InitCommand: AsyncParsableCommand {
           + "anybody can read")
     }
     return try PassphrasePrompt.new("for \(Terminal.safe(target.location))")
+  }
+}
+
+enum FingerprintArgument: String, ExpressibleByArgument, CaseIterable {
+  case xxh3, sha256
+
+  var fingerprint: ChunkFingerprint {
+    switch self {
+    case .xxh3: .xxh3
+    case .sha256: .sha256
+    }
   }
 }

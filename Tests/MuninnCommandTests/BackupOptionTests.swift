@@ -26,6 +26,26 @@ import Testing
     }
   }
 
+  @Test func verifiedDuplicatesAndSHA256() throws {
+    let tree = try muninn.makeTree()
+    let strong = muninn.file("strong")
+    let refused = try muninn.run(
+      ["init", strong, "--no-encryption", "--fingerprint", "md5"], expecting: 64)
+    #expect(refused.errors.contains("sha256"))
+    let made = try muninn.json(
+      ["init", strong, "--no-encryption", "--fingerprint", "sha256"])
+    #expect(made["fingerprint"] as? String == "sha256")
+    for place in [repository, strong] {
+      try muninn.run(["backup", place, tree])
+      let again = try muninn.json(["backup", place, tree, "--full", "--verify-duplicates"])
+      #expect(again["refusedDuplicates"] as? Int == 0)
+      try muninn.run(["check", place, "--read-data"])
+      let target = muninn.file("target-\(place.hasSuffix("strong"))")
+      try muninn.run(["restore", place, "latest", "--target", target])
+      #expect(try muninn.isSame(tree, target))
+    }
+  }
+
   @Test func whatIsTaken() throws {
     let tree = try muninn.makeTree()
     let patterns = muninn.file("patterns")

@@ -41,7 +41,8 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
     record("record-annotated", Sample.annotatedOperation),
     record("record-settings", Sample.settingsOperation),
     wholeRecord,
-    header(.none), header(.aes256gcm), passphraseSlot, keyFileSlot, identities,
+    header(.none), header(.aes256gcm), header(.none, .sha256), passphraseSlot, keyFileSlot,
+    identities(.xxh3), identities(.sha256),
   ]
 
   private static let envelope = GoldenObject(
@@ -215,20 +216,23 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
       }
     })
 
-  private static func header(_ suite: CipherSuite) -> GoldenObject {
+  private static func header(
+    _ suite: CipherSuite, _ method: IdentityMethod = .xxh3
+  ) -> GoldenObject {
     GoldenObject(
-      name: suite == .none ? "repository" : "repository-sealed", protection: .checked,
+      name: (suite == .none ? "repository" : "repository-sealed")
+        + (method == .xxh3 ? "" : "-sha256"), protection: .checked,
       encode: {
         suite == .none
-          ? try Sample.header(suite).encoded()
-          : try Sample.header(suite).encoded(
+          ? try Sample.header(suite, method).encoded()
+          : try Sample.header(suite, method).encoded(
             salt: Sample.salt, masterKey: try MasterKey(bytes: Sample.masterKey))
       },
       holdsSample: { (bytes) throws(FormatError) in
         try RepositoryHeader(
           decoding: bytes,
           masterKey: suite == .none ? nil : try MasterKey(bytes: Sample.masterKey))
-          == Sample.header(suite)
+          == Sample.header(suite, method)
       })
   }
 
@@ -257,18 +261,22 @@ struct GoldenObject: Sendable, CustomTestStringConvertible {
   }
 
   /// Fingerprint, tag and checksum of fixed inputs under fixed secrets: they can never change.
-  private static let identities = GoldenObject(
-    name: "identities", protection: .below, encode: { try identityBytes() },
-    holdsSample: { (bytes) throws(FormatError) in
-      // Fixed width: what is cut short is not the sample.
-      guard bytes.count == 4 * 40 else {
-        throw FormatError(.truncated, "\(bytes.count) bytes of identities")
-      }
-      return bytes == (try identityBytes())
-    })
+  private static func identities(_ method: IdentityMethod) -> GoldenObject {
+    GoldenObject(
+      name: method == .xxh3 ? "identities" : "identities-sha256", protection: .below,
+      encode: { try identityBytes(method) },
+      holdsSample: { (bytes) throws(FormatError) in
+        // Fixed width: what is cut short is not the sample.
+        guard bytes.count == 4 * 40 else {
+          throw FormatError(.truncated, "\(bytes.count) bytes of identities")
+        }
+        return bytes == (try identityBytes(method))
+      })
+  }
 
-  private static func identityBytes() throws(FormatError) -> [UInt8] {
-    let identifying = try Identifying(secret: [UInt8](0..<192), tagKey: [UInt8](192..<224))
+  private static func identityBytes(_ method: IdentityMethod) throws(FormatError) -> [UInt8] {
+    let identifying = try Identifying(
+      secret: [UInt8](0..<192), tagKey: [UInt8](192..<224), method: method)
     var writer = ByteWriter()
     for count in [0, 1, 100, 20_000] {
       let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }

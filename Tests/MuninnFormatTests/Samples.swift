@@ -316,12 +316,16 @@ enum Sample {
 
   static let forgottenOperation = JournalOperation.forgotten([identifier(18), identifier(17)])
 
-  static func header(_ suite: CipherSuite) -> RepositoryHeader {
-    RepositoryHeader(
+  static func header(
+    _ suite: CipherSuite, _ method: IdentityMethod = .xxh3
+  ) -> RepositoryHeader {
+    var header = RepositoryHeader(
       repository: repository, suite: suite, minimumChunkSize: 16 << 10,
       averageChunkSize: 64 << 10, maximumChunkSize: 256 << 10, isShared: true,
       createdNanoseconds: 1_700_000_000_000_000_000, fingerprintSecret: [UInt8](0..<192),
       tagKey: [UInt8](192..<224))
+    header.identityMethod = method
+    return header
   }
 }
 

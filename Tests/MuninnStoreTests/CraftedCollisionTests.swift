@@ -28,6 +28,44 @@ import Testing
     }
   }
 
+  /// Fixed before the secret is drawn, two collide under every secret; the tags tell them apart.
+  @Test(arguments: [1088, 30_000]) func aBlindFamilyCollidesUnderEverySecret(byteCount: Int) throws
+  {
+    let family = BlindFamily(byteCount: byteCount, seed: 5)
+    for _ in 0..<2 {
+      let repository = try TestRepository()
+      let secret = repository.store.header.fingerprintSecret
+      let found = try #require(family.collision(under: secret))
+      let members = [family.member(found.first), family.member(found.second)]
+      #expect(members[0] != members[1])
+      let identities = members.map { member in
+        member.withUnsafeBytes { repository.store.identifying.identity(of: $0) }
+      }
+      #expect(identities[0].fingerprint == identities[1].fingerprint)
+      #expect(identities[0].tag != identities[1].tag)
+      let written = try repository.commit(members)
+      #expect(written.newCount == 2)
+      #expect(try repository.reopened().holds(members, at: written.references))
+    }
+  }
+
+  /// Whoever holds the secrets collides the tags as well; SHA-256 is another matter.
+  @Test(arguments: [256, 5000]) func underKnownSecretsOnlySHA256TellsApart(byteCount: Int) throws {
+    let header = try TestRepository().store.header
+    let weak = try Identifying(secret: header.fingerprintSecret, tagKey: header.tagKey)
+    let strong = try Identifying(
+      secret: header.fingerprintSecret, tagKey: header.tagKey, method: .sha256)
+    let pair = try #require(
+      ForgedPair(
+        secret: header.fingerprintSecret, identifying: weak, byteCount: byteCount, seed: 6))
+    #expect(pair.first != pair.second)
+    func identity(_ bytes: [UInt8], _ identifying: Identifying) -> ChunkIdentity {
+      bytes.withUnsafeBytes { identifying.identity(of: $0) }
+    }
+    #expect(identity(pair.first, weak) == identity(pair.second, weak))
+    #expect(identity(pair.first, strong) != identity(pair.second, strong))
+  }
+
   /// In one session, in one container and in several, and against what older sessions stored.
   @Test func everyMemberIsStoredAndReadApart() throws {
     let repository = try TestRepository()

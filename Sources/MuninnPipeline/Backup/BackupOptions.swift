@@ -28,6 +28,9 @@ package struct BackupOptions: Sendable {
   package var cpuPercent: Int?
   /// Leave what was read in the page cache, also what was not there before.
   package var keepsPageCache = false
+  /// Read what the repository has of a duplicate, and take it for one only if the bytes are the
+  /// same.
+  package var verifiesDuplicates = false
   package var parent: SnapshotRecord?
   /// Partial snapshots of the same source, the newest first: what they hold counts before what the
   /// parent does. The backup's snapshot takes their place.
@@ -64,6 +67,9 @@ package struct BackupOutcome: Sendable {
   /// Chunks that were written again out of sparse containers, and their bytes.
   package let rewritten: (chunks: UInt64, bytes: UInt64)
   package let fragmentation: Fragmentation
+  /// Chunks that were stored anew, in pieces, because what the repository has under their
+  /// fingerprint and tag is something else or cannot be read.
+  package let refusedDuplicates: UInt64
 }
 
 extension BackupOptions {

@@ -75,7 +75,8 @@ package struct BackupPipeline {
       snapshot: committed, failures: shared.pathFailures.first, differing: shared.differing,
       unstable: shared.unstable, usage: usage, rewritten: shared.rewriting.done,
       fragmentation: Fragmentation(
-        usage, contentByteCount: committed.counts.bytes, journal: session.journal))
+        usage, contentByteCount: committed.counts.bytes, journal: session.journal),
+      refusedDuplicates: shared.proof?.refusedCount ?? 0)
   }
 
   /// Says what is left in the repository where its disk, or the user, ended the backup.

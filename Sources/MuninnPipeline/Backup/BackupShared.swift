@@ -9,6 +9,8 @@ final class BackupShared: Sendable {
   let session: WriteSession
   let options: BackupOptions
   let manifest: ManifestChunks
+  /// Nil where duplicates are taken at their word.
+  let proof: DuplicateProof?
   let pool: WorkPool
   let assemble = AssembleStage()
   let usage: UsageCounter
@@ -59,12 +61,17 @@ final class BackupShared: Sendable {
   ) {
     self.store = store
     self.session = session
+    var options = options
+    // What is written again counts by its fingerprint and tag, and here these count for nothing.
+    if options.verifiesDuplicates { options.rewriteLimit = 0 }
     self.options = options
     self.counters = counters
     self.cancellation = cancellation
     usage = UsageCounter(parent: options.parentUsage)
     rewriting = Rewriting(options, journal: session.journal)
-    manifest = ManifestChunks(session: session, identifying: store.identifying)
+    let proof = options.verifiesDuplicates ? DuplicateProof(store, session) : nil
+    self.proof = proof
+    manifest = ManifestChunks(session: session, identifying: store.identifying, proof: proof)
     limits = ReadLimits(options, cancellation: cancellation)
     pool = WorkPool(
       threads: options.threads, readers: options.readers ?? options.threads)
@@ -129,6 +136,7 @@ final class BackupShared: Sendable {
     }
     pool.cancel()
     assemble.cancel()
+    proof?.cancel()
     return first
   }
 

@@ -141,15 +141,15 @@ extension BackupWorker {
     var next = 0
     var byteCount: UInt64 = 0
     var holeCount: UInt64 = 0
-    let extents = segment.pieces.map { piece -> Extent in
+    let extents = segment.pieces.flatMap { piece -> [Extent] in
       switch piece {
       case .hole(let count):
         holeCount += count
-        return .hole(count)
+        return [.hole(count)]
       case .chunk(_, let count):
         byteCount += UInt64(count)
         defer { next += 1 }
-        return .chunk(claims[next].reference)
+        return references(of: next).map { .chunk($0) }
       }
     }
     shared.counters.add(bytes: byteCount + holeCount)

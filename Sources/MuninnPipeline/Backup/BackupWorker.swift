@@ -14,7 +14,10 @@ final class BackupWorker {
   static let segmentByteCount = 4 << 20
 
   let shared: BackupShared
-  private let writer: ContainerWriter
+  let writer: ContainerWriter
+  /// What stands for chunks that were refused as duplicates, by the place of their claims.
+  var pieces: [Int: [ChunkReference]] = [:]
+  private let maximumSmallExtents: Int
   let sizes: mn_chunk_sizes
   /// Holds the small files of a batch, side by side.
   let small: Buffer
@@ -29,7 +32,7 @@ final class BackupWorker {
   var digests: [Int: UInt64] = [:]
   private var mark = WorkMark()
   private var care: SmallFileCare
-  /// Reads what is copied within the repository.
+  /// Reads what is copied within the repository, and what duplicates are held against.
   let chunks: ChunkReader
   var finished = FinishedBatch()
   /// The round in which the container was closed last; nil for a worker that is none of the pool's.
@@ -41,6 +44,8 @@ final class BackupWorker {
     self.shared = shared
     round = isOfPool ? shared.pool.join() : nil
     writer = shared.session.makeContainerWriter(isManifest: false, level: shared.options.level)
+    // A chunk may become two.
+    maximumSmallExtents = FormatLimit.extentsPerEntry / (shared.proof == nil ? 1 : 2)
     let header = shared.store.header
     sizes = mn_chunk_sizes(
       minimum: header.minimumChunkSize, average: header.averageChunkSize,
@@ -305,7 +310,7 @@ final class BackupWorker {
     let end = start + count
     guard let base = small.bytes.baseAddress else { return false }
     while at < end {
-      if claims.count - first == FormatLimit.extentsPerEntry {
+      if claims.count - first == maximumSmallExtents {
         claims.removeSubrange(first...)
         offsets.removeSubrange(first...)
         return false
@@ -333,8 +338,10 @@ final class BackupWorker {
     guard !claims.isEmpty else { return }
     try store(in: small.bytes)
     for file in waiting {
-      finished.entries[file.entry].content = .extents(
-        claims[file.firstClaim..<(file.firstClaim + file.claimCount)].map { .chunk($0.reference) })
+      let places = file.firstClaim..<(file.firstClaim + file.claimCount)
+      let extents = places.flatMap { references(of: $0) }.map { Extent.chunk($0) }
+      guard extents.count <= FormatLimit.extentsPerEntry else { throw shared.stop(tooManyPieces) }
+      finished.entries[file.entry].content = .extents(extents)
     }
   }
 
@@ -367,6 +374,7 @@ final class BackupWorker {
         }
       }
       shared.rewriting.note(chunks: again.chunks, bytes: again.bytes)
+      if let proof = shared.proof { pieces = try prove(in: bytes, proof) }
       shared.bytesNew.add(newBytes, ordering: .relaxed)
       shared.counters.chunksNew.add(newCount, ordering: .relaxed)
       shared.counters.chunksDuplicate.add(
@@ -384,11 +392,5 @@ final class BackupWorker {
       shared.stop(error)
       throw DiskError(errno: ECANCELED, operation: "store", path: "")
     }
-  }
-}
-
-extension ChunkClaim {
-  var reference: ChunkReference {
-    ChunkReference(identity: identity, length: length, location: location)
   }
 }

@@ -15,12 +15,20 @@ final class ManifestChunks: Sendable {
   /// one is only reached under the mutex.
   private struct OwnedWriter: @unchecked Sendable {
     let writer: ContainerWriter
+    /// Reads what duplicates are held against; nil where they are taken at their word.
+    let reader: ChunkReader?
   }
 
-  init(session: WriteSession, identifying: Identifying) {
+  private let proof: DuplicateProof?
+
+  init(session: WriteSession, identifying: Identifying, proof: DuplicateProof? = nil) {
     self.session = session
     self.identifying = identifying
-    writer = Monitor(OwnedWriter(writer: session.makeContainerWriter(isManifest: true)))
+    self.proof = proof
+    writer = Monitor(
+      OwnedWriter(
+        writer: session.makeContainerWriter(isManifest: true),
+        reader: proof?.makeReader()))
   }
 
   /// The manifest needs these too.
@@ -41,9 +49,8 @@ final class ManifestChunks: Sendable {
             try owned.writer.append(raw, identity: identity)
           }
         }
-        result = .success(
-          ChunkReference(
-            identity: identity, length: UInt32(bytes.count), location: claims[0].location))
+        try prove(bytes, claims[0], owned.reader)
+        result = .success(claims[0].reference)
       } catch {
         result = .failure(error)
       }
@@ -52,6 +59,24 @@ final class ManifestChunks: Sendable {
     let reference = try result.get()
     used.withLock { _ = $0.insert(reference.location.container) }
     return reference
+  }
+
+  /// A page is built of names and times: that somebody made it collide is nothing to store around.
+  private func prove(
+    _ bytes: [UInt8], _ claim: ChunkClaim, _ reader: ChunkReader?
+  ) throws(StoreError) {
+    guard let proof, let reader else { return }
+    let isSame = try bytes.withUnsafeBytesTyped { (raw) throws(StoreError) in
+      if claim.isNew { proof.note(raw, at: claim.location) }
+      return claim.isNew ? true : try proof.isSame(raw, as: claim.reference, reader)
+    }
+    guard isSame else {
+      throw StoreError(
+        .damaged,
+        "holds something else than the manifest's chunk of the same fingerprint and tag, or it "
+          + "cannot be read: run check --read-data, and repair",
+        object: ObjectName.container(claim.location.container))
+    }
   }
 
   func putContainerLists(_ ids: Set<Identifier>) throws(StoreError) -> [ChunkReference] {
@@ -75,4 +100,10 @@ final class ManifestChunks: Sendable {
   }
 
   func discard() { writer.withLock { $0.writer.discard() } }
+}
+
+extension ChunkClaim {
+  var reference: ChunkReference {
+    ChunkReference(identity: identity, length: length, location: location)
+  }
 }
