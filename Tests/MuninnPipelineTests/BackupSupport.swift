@@ -10,9 +10,12 @@ import Testing
 final class BackupScene {
   let directory: TemporaryDirectory
   let storage: MemoryStorage
+  /// What opens the repository; nil where it is not encrypted.
+  let key: KeyMaterial?
   var source: String { directory.file("source") }
 
-  init(storage: MemoryStorage? = nil) throws {
+  init(storage: MemoryStorage? = nil, key: KeyMaterial? = nil) throws {
+    self.key = key
     directory = try TemporaryDirectory()
     if let storage {
       self.storage = storage
@@ -24,7 +27,7 @@ final class BackupScene {
   }
 
   /// The repository, opened anew each time: nothing is remembered.
-  func store() throws(StoreError) -> Store { try Store.open(in: storage) }
+  func store() throws(StoreError) -> Store { try Store.open(in: storage, key: key) }
 
   // MARK: The source
 

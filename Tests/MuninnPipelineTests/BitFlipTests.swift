@@ -12,16 +12,20 @@ import Testing
 @Suite struct BitFlipTests {
   enum Kind: String, CaseIterable, Sendable {
     case header, headerCopy, data, manifest, segment, record, checkpoint, head, session
+    case keySlot, epoch
 
     /// What is flipped there changes nothing that anybody relies on.
     var isHarmless: Bool { self == .head || self == .session }
+
+    /// Objects that only an encrypted repository has.
+    var isSecret: Bool { self == .keySlot || self == .epoch }
   }
 
   /// A part of a container, so that the small parts get their share of the flips.
   private enum Part: CaseIterable { case envelope, anywhere, directory, envelopeCopy, footer }
 
   private var flipCount: Int {
-    environmentVariable("MUNINN_FLIPS").flatMap { Int($0) } ?? 20
+    environmentVariable("MUNINN_FLIPS").flatMap { Int($0) } ?? 10
   }
 
   private func names(_ kind: Kind, _ repository: DamageableRepository) throws -> [String] {
@@ -35,6 +39,8 @@ import Testing
     case .checkpoint: repository.names(ObjectName.checkpointPrefix)
     case .head: [ObjectName.head]
     case .session: repository.names(ObjectName.sessionPrefix)
+    case .keySlot: repository.names(ObjectName.keyPrefix)
+    case .epoch: repository.names(ObjectName.epochPrefix)
     }
   }
 
@@ -60,9 +66,12 @@ import Testing
     return range.lowerBound + Int(generator.next() % UInt64(range.count))
   }
 
-  @Test(arguments: Kind.allCases) func aFlippedBit(kind: Kind) throws {
+  @Test(arguments: Kind.allCases, [false, true])
+  func aFlippedBit(kind: Kind, isSealed: Bool) throws {
+    guard isSealed || !kind.isSecret else { return }
     let needsCheckpoint = kind == .checkpoint || kind == .head
-    let repository = try DamageableRepository(withCheckpoint: needsCheckpoint)
+    let repository = try DamageableRepository(
+      withCheckpoint: needsCheckpoint, isSealed: isSealed)
     let names = try names(kind, repository)
     try #require(!names.isEmpty)
     var generator = SeededGenerator.printed()
@@ -74,11 +83,15 @@ import Testing
       try expectSurvived(
         repository, kind, name, bytes, at: at, "round \(round): byte \(at) of \(name)")
     }
+    print("flips: \(kind)\(isSealed ? ", encrypted" : ""): \(flipCount)")
   }
 
-  @Test(arguments: Kind.allCases) func cutShortOrLost(kind: Kind) throws {
+  @Test(arguments: Kind.allCases, [false, true])
+  func cutShortOrLost(kind: Kind, isSealed: Bool) throws {
+    guard isSealed || !kind.isSecret else { return }
     let needsCheckpoint = kind == .checkpoint || kind == .head
-    let repository = try DamageableRepository(withCheckpoint: needsCheckpoint)
+    let repository = try DamageableRepository(
+      withCheckpoint: needsCheckpoint, isSealed: isSealed)
     var generator = SeededGenerator.printed()
     for name in try names(kind, repository) {
       let good = try #require(repository.objects[name])
@@ -98,12 +111,14 @@ import Testing
     _ repository: DamageableRepository, _ kind: Kind, _ name: String, _ bytes: [UInt8]?,
     at place: Int?, _ what: Comment
   ) throws {
-    // A deleted checkpoint is none, and the last record that is not there was never made.
+    // A deleted checkpoint or key slot is none, and the last record that is not there was never
+    // made.
     let isLastRecord = kind == .record && name == repository.names(ObjectName.journalPrefix).last
     if bytes == nil, isLastRecord { return }
-    let isUnseen = bytes == nil && kind == .checkpoint
+    let isUnseen = bytes == nil && (kind == .checkpoint || kind == .keySlot)
     let storage = repository.storage([name: bytes])
-    let found = try runCheck(storage)
+    let key = repository.key(storage)
+    let found = try runCheck(storage, key: key)
     if kind.isHarmless || isUnseen {
       #expect(found.problems.isEmpty, what)
     } else {
@@ -123,15 +138,15 @@ import Testing
     }
     try expectNothingWrong(repository, storage, kind, touched: touched, what)
 
-    let repaired = try runRepair(storage)
+    let repaired = try runRepair(storage, key: key)
     #expect(repaired.unrepaired.isEmpty || kind == .manifest, what)
     if kind != .data, kind != .manifest { #expect(repaired.lost.isEmpty, what) }
     try expectNothingWrong(repository, storage, kind, touched: touched, what)
-    let after = try runCheck(storage)
+    let after = try runCheck(storage, key: key)
     if repaired.unrepaired.isEmpty {
       #expect(after.problems.isEmpty, "\(what) \(after.problems)")
     }
-    #expect(try runRepair(storage).repaired.isEmpty, what)
+    #expect(try runRepair(storage, key: key).repaired.isEmpty, what)
     if !kind.isHarmless, !isUnseen, let bytes {
       let kept = try storage.list("damaged").map { storage.peek($0.name) }
       #expect(kept.contains(bytes), "what was damaged is kept")
@@ -144,7 +159,7 @@ import Testing
     _ repository: DamageableRepository, _ storage: MemoryStorage, _ kind: Kind,
     touched: Set<ChunkIdentity>?, _ what: Comment
   ) throws {
-    let store = try Store.open(in: storage)
+    let store = try Store.open(in: storage, key: repository.key(storage))
     let journal = try store.loadJournal()
     for (original, expected) in zip(repository.snapshots, repository.contents) {
       guard

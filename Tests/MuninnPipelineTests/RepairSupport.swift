@@ -14,9 +14,10 @@ struct DamageableRepository {
   /// Keeps the source for backups of it.
   let scene: BackupScene
 
-  init(withCheckpoint: Bool = false) throws {
+  /// With `isSealed` an encrypted one, whose key was rotated once, and with two slots.
+  init(withCheckpoint: Bool = false, isSealed: Bool = false) throws {
     var generator = SeededGenerator(seed: 77)
-    scene = try BackupScene()
+    scene = isSealed ? try DamageableRepository.sealedScene() : try BackupScene()
     try scene.makeSmallTree(seed: 5)
     for number in 0..<60 { try scene.write("b/many-\(number)", generator.bytes(9000)) }
     // Long enough for a tree of extents, and for blocks of its own.
@@ -43,6 +44,22 @@ struct DamageableRepository {
     self.objects = objects
   }
 
+  private static func sealedScene() throws -> BackupScene {
+    let storage = MemoryStorage()
+    let store = try Store.create(
+      in: storage, averageChunkSize: nil, isShared: false, key: SweepKey.new(SweepKey.old))
+    _ = try store.rotateKey(to: SweepKey.new(SweepKey.next))
+    _ = try store.addKey(SweepKey.new(SweepKey.file))
+    return try BackupScene(storage: storage, key: SweepKey.next)
+  }
+
+  /// What opens a storage of this repository: should the slot of one key be damaged, the other's.
+  func key(_ storage: MemoryStorage) -> KeyMaterial? {
+    guard scene.key != nil else { return nil }
+    let opens = (try? Store.open(in: storage, key: SweepKey.next)) != nil
+    return opens ? SweepKey.next : SweepKey.file
+  }
+
   /// A storage with these objects, `change`d.
   func storage(_ change: [String: [UInt8]?] = [:]) -> MemoryStorage {
     let storage = MemoryStorage()
@@ -57,14 +74,14 @@ struct DamageableRepository {
 
   /// Containers of one kind.
   func containers(isManifest: Bool) throws -> [String] {
-    let journal = try Store.open(in: storage()).loadJournal()
+    let journal = try Store.open(in: storage(), key: scene.key).loadJournal()
     return journal.containers.values.filter { $0.isManifest == isManifest }
       .map { ObjectName.container($0.id) }.sorted()
   }
 
   /// The slots' identities of the block that a byte of a container lies in; nil outside of blocks.
   func identities(at offset: Int, of name: String) throws -> Set<ChunkIdentity>? {
-    let store = try Store.open(in: storage())
+    let store = try Store.open(in: storage(), key: scene.key)
     let id = try #require(ObjectName.id(name))
     let directory = try store.openContainer(id).directory
     for block in directory.blocks {
@@ -144,9 +161,12 @@ struct SnapshotContent {
   }
 }
 
-func runCheck(_ storage: MemoryStorage, _ data: CheckData = .all) throws -> CheckOutcome {
+func runCheck(
+  _ storage: MemoryStorage, _ data: CheckData = .all, key: KeyMaterial? = nil
+) throws -> CheckOutcome {
   try CheckPipeline(
-    store: try Store.open(in: storage), data: data, threads: 2, progress: ProgressCounters(),
+    store: try Store.open(in: storage, key: key), data: data, threads: 2,
+    progress: ProgressCounters(),
     cancellation: Cancellation()
   ).run()
 }
@@ -154,14 +174,14 @@ func runCheck(_ storage: MemoryStorage, _ data: CheckData = .all) throws -> Chec
 @discardableResult
 func runRepair(
   _ storage: MemoryStorage, readData: Bool = true, isDryRun: Bool = false,
-  suspects: Set<Identifier> = []
+  suspects: Set<Identifier> = [], key: KeyMaterial? = nil
 ) throws -> RepairOutcome {
   var options = RepairOptions(threads: 2)
   options.readData = readData
   options.isDryRun = isDryRun
   options.suspects = suspects
   return try RepairPipeline(
-    store: try Store.open(in: storage), options: options, progress: ProgressCounters(),
+    store: try Store.open(in: storage, key: key), options: options, progress: ProgressCounters(),
     cancellation: Cancellation()
   ).run()
 }

@@ -94,7 +94,8 @@ package struct CheckPipeline {
     outcome.snapshots = UInt64(journal.snapshots.count)
     outcome.containers = UInt64(journal.containers.count)
     outcome.totalByteCount = journal.containers.values.reduce(0) { $0 + $1.byteCount }
-    for problem in store.headerProblems(isEmpty: journal.head == 0) + journal.problems {
+    let keys = try fromStore { () throws(StoreError) in try store.keyProblems() }
+    for problem in store.headerProblems(isEmpty: journal.head == 0) + keys + journal.problems {
       outcome.add(problem)
     }
     for (snapshot, missing) in journal.incompleteSets() {

@@ -51,6 +51,7 @@ package struct RepairOutcome: Sendable {
 ///
 /// ```
 /// header       from its copy, or the copy from it
+/// keys         damaged slots moved aside, the newest key's marker made anew
 /// journal      unreadable records given up, unnamed containers adopted
 /// containers   readable blocks of damaged ones into new ones          -> SalvageStage
 /// manifests    what cannot be had is marked, in snapshots of their own -> ManifestRepair
@@ -81,6 +82,7 @@ package struct RepairPipeline {
     var outcome = RepairOutcome()
     let folder = Store.damagedFolder()
     try repairHeader(folder, &outcome)
+    try repairKeys(folder, &outcome)
     let journal = try repairJournal(folder, &outcome)
     let damage = try findDamage(journal, &outcome)
     let findings = try survey(journal, damage, &outcome)
@@ -111,6 +113,23 @@ package struct RepairPipeline {
     guard !problems.isEmpty, !options.isDryRun else { return }
     outcome.folder = folder
     try fromStore { () throws(StoreError) in try store.repairHeader(folder: folder) }
+  }
+
+  private func repairKeys(
+    _ folder: String, _ outcome: inout RepairOutcome
+  ) throws(PipelineError) {
+    let problems = try fromStore { () throws(StoreError) in try store.keyProblems() }
+    for problem in problems {
+      let isSlot = problem.object?.hasPrefix(ObjectName.keyPrefix) ?? false
+      outcome.add(
+        problem,
+        isSlot
+          ? "it opens nothing and is moved aside: make another with key add"
+          : "the marker of the newest master key is written anew")
+    }
+    guard !problems.isEmpty, !options.isDryRun else { return }
+    outcome.folder = folder
+    try fromStore { () throws(StoreError) in try store.repairKeys(folder: folder) }
   }
 
   private func repairJournal(

@@ -117,14 +117,7 @@ extension Store {
   /// Puts the marker that makes the ring's newest key the repository's.
   private func putMarker(of keys: KeyRing) throws(StoreError) {
     let name = ObjectName.epoch(keys.newest.epoch)
-    let envelope = Envelope(
-      kind: .keyEpoch, suite: header.suite, repository: header.repository,
-      object: Identifier(high: 0, low: UInt64(keys.newest.epoch)),
-      salt: Machine.randomBytes(Envelope.saltByteCount), key: keys.newest)
-    let frame = try decoding(name) { () throws(FormatError) in
-      try Seal(envelope: envelope, keys: keys).frame([], kind: .keyEpoch, number: 0, level: 0)
-    }
-    let bytes = envelope.encoded() + frame
+    let bytes = try markerBytes(of: keys)
     do throws(DiskError) {
       if try storage.putIfAbsent(name, bytes) { return }
     } catch {
@@ -135,6 +128,17 @@ extension Store {
       return
     }
     throw Store.rotatedMeanwhile
+  }
+
+  func markerBytes(of keys: KeyRing) throws(StoreError) -> [UInt8] {
+    let envelope = Envelope(
+      kind: .keyEpoch, suite: header.suite, repository: header.repository,
+      object: Identifier(high: 0, low: UInt64(keys.newest.epoch)),
+      salt: Machine.randomBytes(Envelope.saltByteCount), key: keys.newest)
+    let frame = try decoding(ObjectName.epoch(keys.newest.epoch)) { () throws(FormatError) in
+      try Seal(envelope: envelope, keys: keys).frame([], kind: .keyEpoch, number: 0, level: 0)
+    }
+    return envelope.encoded() + frame
   }
 
   /// The ring that this store was opened with, if it is still the newest.
@@ -152,7 +156,7 @@ extension Store {
     return keys
   }
 
-  private func keyObjects() throws(StoreError) -> KeyObjects {
+  func keyObjects() throws(StoreError) -> KeyObjects {
     guard let keys else {
       return try KeyObjects(
         in: storage, repository: header.repository, firstKey: KeyName(epoch: 1, id: .zero))

@@ -120,6 +120,10 @@ private func opened(
   _ objects: KeyObjects, with material: KeyMaterial, in storage: any Storage
 ) throws(StoreError) -> KeyRing {
   var best: KeySlotSummary.Standing?
+  // A rotation removes the slots from before it last. So where none of those is left it came to its
+  // end, and it is its marker that was lost.
+  let isMarkerLost = !objects.slots.contains { objects.isUsable($0) }
+  let newest = objects.slots.map(\.key.epoch).max()
   // The usable ones first: scrypt takes its time for each.
   let order: [KeySlotSummary.Standing] = [.usable, .retired, .unfinished]
   let fitting = objects.slots.filter { $0.fits(material) }
@@ -130,6 +134,7 @@ private func opened(
       }
       guard let keys else { continue }
       if standing == .usable { return keys }
+      if standing == .unfinished, isMarkerLost, slot.key.epoch == newest { return keys }
       best = best ?? standing
     }
   }
