@@ -44,6 +44,8 @@ stage 'torture' bash Tests/torture.sh
 stage 'kill -9 during restores' bash Tests/restore-kill.sh short
 stage 'unchanged tree' bash Tests/unchanged.sh short
 stage 'full disk' bash Tests/fulldisk.sh short
+stage 'failing calls' bash Tests/faults.sh short
+stage 'memory' bash Tests/memory.sh short
 stage 'hostile tree' bash Tests/hostile.sh short
 stage 'the seed page' bash Tests/seedpage.sh
 stage 'kill -9 of the server' bash Tests/servercrash.sh short

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Disk, store and pipeline with their tests under ThreadSanitizer, then under AddressSanitizer, without what lies above
 # them. Both share one directory of build products, in which the packages that we depend on are built once.
-# usage: sanitize.sh [thread|address]...    SWEEP_EVERY=N tries every N-th case of the crash sweeps
+# usage: sanitize.sh [short] [thread|address]...    SWEEP_EVERY=N tries every N-th case of the crash sweeps
+# short: what has threads under ThreadSanitizer, what has unsafe pointers under AddressSanitizer, and no sweeps.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 swift=${SWIFT:-swift}
@@ -9,6 +10,15 @@ scratch=.build-sanitize
 export MUNINN_SWEEP_EVERY=${SWEEP_EVERY:-25}
 # The runtime of Swift keeps what it allocates once; a race is an error of the test, not a line in its output.
 export ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/Tests/tsan-suppressions.txt"
+declare -A filter=([thread]=. [address]=.)
+if [[ ${1:-} == short ]]; then
+  shift
+  filter[thread]='BoundedQueue|ThreadTests|LocalStorage|RaceTests|CommitTests|ChunkIndexTests|BackupControl|BackupTests'
+  filter[thread]+='|VerifiedDuplicate|RestoreRoundTrip|RestoreJournal|DefragmentationTests'
+  filter[address]='DirectoryListing|ExtendedAttribute|FileContent|DirectWrite|LocalStorage|ContainerTests|TreeTests'
+  filter[address]+='|SealedObject|ChunkTable|ChunkIndexTests|BackupTests|RestoreTests|RepairTests|BitFlipTests'
+  export MUNINN_FLIPS=${MUNINN_FLIPS:-2}
+fi
 (($# > 0)) || set -- thread address
 # shellcheck disable=SC2206 # several options in one variable
 flags=(${BUILD_FLAGS:-})
@@ -23,7 +33,7 @@ for sanitizer in "$@"; do
     exit 1
   }
   built=$SECONDS
-  "$swift" test --skip-build --scratch-path "$scratch" >"$log" 2>&1 || {
+  "$swift" test --skip-build --scratch-path "$scratch" --filter "${filter[$sanitizer]}" >"$log" 2>&1 || {
     grep -aE -A 40 'Sanitizer|✘|recorded an issue' "$log" | head -n 120
     echo "sanitizer $sanitizer: failed"
     exit 1
