@@ -67,6 +67,8 @@ extension ChunkIndex {
     var journal = try store.loadJournal()
     do throws(StoreError) {
       try store.commit(session: runs.session, state: &journal) { (state) throws(StoreError) in
+        // Else a collection that fenced it could be deleting what this record names.
+        guard !state.upkeep.isFenced(runs.session) else { throw .fenced }
         guard removed.allSatisfy({ state.segments[$0] != nil }) else {
           throw StoreError(.cancelled, "another session merged the same index segments first")
         }
