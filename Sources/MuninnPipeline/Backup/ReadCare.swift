@@ -137,10 +137,11 @@ struct LargeFileCare {
 }
 
 extension FileStatus {
-  /// Whether this is another file than `before`, or it was written to, or got other metadata.
+  /// Whether this is another file than `before`, or it was written to, or got other metadata. One
+  /// whose name was taken meanwhile, as by an upload that is renamed to it, is whole as it was.
   func isOther(than before: FileStatus) -> Bool {
     kind != before.kind || inode != before.inode || size != before.size
       || modifiedNanoseconds != before.modifiedNanoseconds
-      || changedNanoseconds != before.changedNanoseconds
+      || (changedNanoseconds != before.changedNanoseconds && linkCount > 0)
   }
 }
