@@ -174,21 +174,11 @@ package final class WriteSession: Sendable {
     let (synced, namedBytes) = state.withLock { state in
       (state.synced.sorted { $0.id < $1.id }, state.namedBytes)
     }
-    var journal = self.journal
-    index.beginCommit()
-    var isCommitted = false
-    var change: IndexChange?
-    defer { index.endCommit(change, isCommitted: isCommitted, isLast: isLast) }
-    change = isLast ? try index.flush(mergesSmall: true) : try index.flushPart()
-    try onDisk(store.storage.location) { () throws(DiskError) in
-      try store.storage.makeNamesDurable()
-    }
     let own = Set(synced.map(\.id))
-    let newBytes =
-      synced.reduce(0) { $0 + $1.byteCount }
-      + (change?.added.reduce(0) { $0 + $1.byteCount } ?? 0)
     var committed = draft
-    try store.commit(session: id, state: &journal) { (state) throws(StoreError) in
+    let journal = try commitInOrder(isLast: isLast) { () throws(StoreError) in
+      isLast ? try index.flush(mergesSmall: true) : try index.flushPart()
+    } prepare: { (state, change) throws(StoreError) in
       // Every container that the snapshot needs must live now, not only when it was found.
       let rescued = try state.revalidate(needed, own: own, session: id)
       let dropped = dropping.filter {
@@ -197,29 +187,56 @@ package final class WriteSession: Sendable {
       // A copy of a snapshot was completed when the original was.
       committed.completedNanoseconds =
         draft.completedNanoseconds == 0 ? Machine.nowNanoseconds() : draft.completedNanoseconds
-      committed.counts.bytesStored = namedBytes + newBytes
+      committed.counts.bytesStored =
+        synced.reduce(namedBytes) { $0 + $1.byteCount }
+        + (change?.added.reduce(0) { $0 + $1.byteCount } ?? 0)
       committed.containers = difference(needed, to: draft.parent, state, dropping: dropped)
       var operations: [JournalOperation] = []
       if !synced.isEmpty { operations.append(.containers(synced)) }
-      if let change {
-        // Another session may have taken one of them out first.
-        operations.append(
-          .segments(
-            added: change.added, removed: change.removed.filter { state.segments[$0] != nil }))
-      }
+      if let change { operations.append(change.operation(in: state)) }
       operations += rescued
       if !dropped.isEmpty { operations.append(.forgotten(dropped)) }
       operations.append(.snapshot(committed))
       store.reach(.commitPrepared)
       return operations
     }
-    isCommitted = true
     state.withLock { state in
       state.journal = journal
       state.synced.removeAll { own.contains($0.id) }
-      state.namedBytes = namedBytes + newBytes
+      state.namedBytes = committed.counts.bytesStored
     }
     return committed
+  }
+
+  /// What every commit of a session does, in the order of durability: containers are synced
+  /// already; then the segments that `flush` makes, the names of all, and the record of what
+  /// `prepare` returns for the state that it is tried on and the index's change.
+  ///
+  /// Returns the state behind it. Segments in `kept` that it takes out are left where they are.
+  func commitInOrder(
+    isLast: Bool = true, keeping kept: Set<Identifier> = [],
+    flush: () throws(StoreError) -> IndexChange?,
+    prepare: (JournalState, IndexChange?) throws(StoreError) -> [JournalOperation]
+  ) throws(StoreError) -> JournalState {
+    var journal = self.journal
+    index.beginCommit()
+    var isCommitted = false
+    var change: IndexChange?
+    defer {
+      index.endCommit(change, isCommitted: isCommitted, keeping: kept, isLast: isLast)
+    }
+    change = try flush()
+    try onDisk(store.storage.location) { () throws(DiskError) in
+      try store.storage.makeNamesDurable()
+    }
+    var isNothing = false
+    try store.commit(session: id, state: &journal) { (state) throws(StoreError) in
+      let operations = try prepare(state, change)
+      isNothing = operations.isEmpty
+      return operations
+    }
+    isCommitted = !isNothing
+    return journal
   }
 
   private func difference(

@@ -71,6 +71,11 @@ extension Store {
 package struct IndexChange: Sendable {
   package var added: [SegmentRecord]
   package var removed: [Identifier]
+
+  /// The operation, on top of `state`: another session may have taken a segment out first.
+  func operation(in state: JournalState) -> JournalOperation {
+    .segments(added: added, removed: removed.filter { state.segments[$0] != nil })
+  }
 }
 
 extension Store {

@@ -29,24 +29,16 @@ extension WriteSession {
   /// nothing was committed.
   package func commit(_ repack: RepackCommit) throws(StoreError) -> Set<Identifier> {
     let stored = try storedContainers()
-    var journal = self.journal
-    index.beginCommit()
-    var isCommitted = false
-    var change: IndexChange?
-    defer { index.endCommit(change, isCommitted: isCommitted) }
-    change = try index.flush(mergesSmall: true)
-    try onDisk(store.storage.location) { () throws(DiskError) in
-      try store.storage.makeNamesDurable()
-    }
     var moved: Set<Identifier> = []
-    try store.commit(session: id, state: &journal) { (state) throws(StoreError) in
+    _ = try commitInOrder { () throws(StoreError) in
+      try index.flush(mergesSmall: true)
+    } prepare: { (state, change) throws(StoreError) in
       guard !state.upkeep.isFenced(id) else { throw .fenced }
       moved = movable(repack, state)
       if moved.isEmpty { return [] }
       store.reach(.commitPrepared)
       return operations(repack, moved, stored, change, state)
     }
-    isCommitted = !moved.isEmpty
     return moved
   }
 
@@ -72,11 +64,7 @@ extension WriteSession {
       .repacked(
         added: stored.filter { group.holders.contains($0.id) }, removed: group.removed)
     }
-    if let change {
-      operations.append(
-        .segments(
-          added: change.added, removed: change.removed.filter { state.segments[$0] != nil }))
-    }
+    if let change { operations.append(change.operation(in: state)) }
     return operations
   }
 }

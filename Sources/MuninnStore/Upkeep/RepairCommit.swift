@@ -30,26 +30,16 @@ extension WriteSession {
   /// manifests, and segments over all live containers that no sound segment lists.
   package func commit(_ repair: RepairCommit) throws(StoreError) -> JournalState {
     let stored = try storedContainers()
-    var journal = self.journal
-    index.beginCommit()
-    var isCommitted = false
-    var change: IndexChange?
     // Damaged segments are evidence: they are moved aside, not deleted.
-    defer {
-      index.endCommit(change, isCommitted: isCommitted, keeping: repair.lostSegments)
-    }
-    for segment in index.segments where repair.lostSegments.contains(segment.record.id) {
-      try index.replace(segment)
-    }
-    change = try index.flush(mergesSmall: false)
-    try onDisk(store.storage.location) { () throws(DiskError) in
-      try store.storage.makeNamesDurable()
-    }
-    try store.commit(session: id, state: &journal) { (state) throws(StoreError) in
+    let journal = try commitInOrder(keeping: repair.lostSegments) { () throws(StoreError) in
+      for segment in index.segments where repair.lostSegments.contains(segment.record.id) {
+        try index.replace(segment)
+      }
+      return try index.flush(mergesSmall: false)
+    } prepare: { (state, change) throws(StoreError) in
       try checkUnchanged(repair, state)
       return try operations(repair, stored, change, state)
     }
-    isCommitted = true
     didNameAll()
     return journal
   }
@@ -92,11 +82,7 @@ extension WriteSession {
     }
     let others = stored.filter { !holders.contains($0.id) }
     if !others.isEmpty { operations.append(.containers(others)) }
-    if let change {
-      operations.append(
-        .segments(
-          added: change.added, removed: change.removed.filter { state.segments[$0] != nil }))
-    }
+    if let change { operations.append(change.operation(in: state)) }
     let manifests = Set(stored.filter(\.isManifest).map(\.id))
     var everything: Identifier?
     for snapshot in repair.snapshots {
