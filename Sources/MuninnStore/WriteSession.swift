@@ -52,8 +52,16 @@ package final class WriteSession: Sendable {
       adoptedCount =
         work == .backup
         ? try Adoption.run(store, session: registration.id, state: &journal) : 0
+      store.reach(.joined)
       index = try ChunkIndex(
         store: store, journal: journal.without(damaged), session: registration.id, limits: limits)
+      // A segment that was merged away meanwhile had the index read on: then it knows containers
+      // that a commit on top of the older state would take for gone.
+      if index.head > journal.head {
+        try store.extend(&journal)
+        if let problem = journal.problems.first { throw problem }
+        try store.relyOn(journal)
+      }
     } catch {
       registration.end()
       throw error

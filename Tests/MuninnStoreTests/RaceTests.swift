@@ -186,6 +186,23 @@ import Testing
     try nothingDeadStays()
   }
 
+  /// Where a segment is gone the index is of a newer state than the session was begun on: what it
+  /// finds there lives by the time of the commit.
+  @Test func aSessionWhoseSegmentsWereMergedAwayKnowsWhatTheMergeBrought() throws {
+    try repository.commit([Self.chunk(1)])
+    let store = try repository.reopened()
+    store.syncPoints.once(at: .joined) { [repository] in
+      _ = try? repository.commit([Self.chunk(2)])
+    }
+    let (session, needed) = try begin([Self.chunk(2)], on: store)
+    defer { session.end() }
+    let state = try repository.store.loadJournal()
+    #expect(state.segments.count == 1)
+    #expect(needed.isSubset(of: state.containers.keys))
+    _ = try session.commit(draft(root: nil), needed: needed)
+    #expect(try everySnapshotIsWhole() == 3)
+  }
+
   @Test func whoeverIsFirstOfARescueAndASweepWins() throws {
     let first = try repository.commit([Self.chunk(1)])
     let (session, needed) = try begin([Self.chunk(1)])

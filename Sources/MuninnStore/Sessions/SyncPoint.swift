@@ -7,6 +7,8 @@
 package enum SyncPoint: Sendable, Hashable {
   /// A session's note is there, and the journal not read yet.
   case registered
+  /// A session has read the journal, and not opened the index.
+  case joined
   /// A backup's record is prepared and not sent.
   case commitPrepared
   /// A collection has marked what nobody needs, and not committed.
