@@ -175,7 +175,7 @@ package final class Store: Sendable {
   /// Follows the journal if there is a record that this process has not seen; says whether it did.
   func followIfBehind() throws(StoreError) -> Bool {
     let known = max(view.withLock { $0?.head } ?? 0, readIndex.withLock { $0?.head } ?? 0)
-    guard (try? storage.size(of: ObjectName.record(known + 1))) != nil else { return false }
+    guard hasRecord(known + 1) else { return false }
     follow(try loadJournal())
     return true
   }

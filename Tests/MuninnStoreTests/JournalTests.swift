@@ -222,6 +222,16 @@ import Testing
 
   // MARK: Races
 
+  /// A list of names is of no one moment: it may have record 4 without record 3, which came before.
+  @Test func aRecordThatAListMissedIsNoGap() throws {
+    let repository = try repository(commits: 4)
+    repository.storage.missInNextList(ObjectName.record(3))
+    let journal = try repository.reopened().loadJournal()
+    #expect(journal.problems.isEmpty)
+    #expect(journal.head == 4)
+    #expect(journal.snapshots.count == 4)
+  }
+
   @Test(arguments: [false, true], [2, 6])
   func everyCommitterGetsItsRecord(isLocal: Bool, count: Int) throws {
     let directory = try TemporaryDirectory()

@@ -33,6 +33,11 @@ extension MemoryStorage {
     }
   }
 
+  /// Makes the next list miss a name that is there, as one may that was made while names came.
+  package func missInNextList(_ name: String) {
+    state.withLock { _ = $0.missedByNextList.insert(name) }
+  }
+
   package func clearFaults() { state.withLock { $0.faults = FaultPlan() } }
 
   /// Whether every fault of `failCall` has happened: a test that never got there tested nothing.

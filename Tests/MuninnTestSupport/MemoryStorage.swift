@@ -32,6 +32,8 @@ package final class MemoryStorage: Storage {
     var calls: [Call] = []
     var faults = FaultPlan()
     var capacity: UInt64?
+    /// Names that the next list misses, as one does that was made while they came.
+    var missedByNextList: Set<String> = []
     /// Whether the call that is going on does a part of its work only.
     var isShort = false
   }
@@ -127,8 +129,11 @@ package final class MemoryStorage: Storage {
     let directory = try ObjectName.checkedPrefix(prefix)
     return try perform("list", nil, shown: prefix) { state -> Outcome<[StoredObject]> in
       let below = directory.isEmpty ? "" : directory + "/"
-      let objects = state.visible.filter { below.isEmpty || $0.key.hasPrefix(below) }
-        .map { StoredObject(name: $0.key, size: UInt64($0.value.count)) }
+      let missed = state.missedByNextList
+      state.missedByNextList = []
+      let objects = state.visible.filter { name, _ in
+        (below.isEmpty || name.hasPrefix(below)) && !missed.contains(name)
+      }.map { StoredObject(name: $0.key, size: UInt64($0.value.count)) }
       return .success(objects.sorted { $0.name < $1.name })
     }
   }

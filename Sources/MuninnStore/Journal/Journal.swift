@@ -63,24 +63,40 @@ extension Store {
     // By what is there: a name with an absurd number makes one gap, not a walk through it.
     let numbers = names.compactMap { ObjectName.recordNumber($0.name) }.sorted()
     for number in numbers where number > state.head {
-      if number - state.head > 1 { state.skip(gapBefore: number) }
-      do throws(StoreError) {
-        let (record, bytes) = try readRecord(number)
-        let hash = sha256(bytes)
-        guard record.previousHash == state.headHash || !state.isHeadKnown else {
-          throw StoreError(
-            .damaged,
-            "does not follow record \(number - 1): one of the two was altered or exchanged",
-            object: ObjectName.record(number))
-        }
-        try expectNoRetiredKey(bytes, number: number, after: &state)
-        let problem = inspect(record, state)
-        state.applyUnsettled(record, hash: hash, byteCount: bytes.count)
-        if let problem { state.problems.append(problem) }
-      } catch {
-        if error.endsReading { throw error }
-        state.skip(to: number, problem: error)
+      // A list that was made while records came may have a later one without the one before it.
+      while number - state.head > 1, hasRecord(state.head + 1) {
+        try take(state.head + 1, into: &state, inspecting: inspect)
       }
+      if number - state.head > 1 { state.skip(gapBefore: number) }
+      try take(number, into: &state, inspecting: inspect)
+    }
+  }
+
+  func hasRecord(_ number: UInt64) -> Bool {
+    (try? storage.size(of: ObjectName.record(number))) != nil
+  }
+
+  /// Applies record `number`, the next one, or steps over it where it is damaged.
+  private func take(
+    _ number: UInt64, into state: inout JournalState,
+    inspecting inspect: (JournalRecord, _ before: JournalState) -> StoreError?
+  ) throws(StoreError) {
+    do throws(StoreError) {
+      let (record, bytes) = try readRecord(number)
+      let hash = sha256(bytes)
+      guard record.previousHash == state.headHash || !state.isHeadKnown else {
+        throw StoreError(
+          .damaged,
+          "does not follow record \(number - 1): one of the two was altered or exchanged",
+          object: ObjectName.record(number))
+      }
+      try expectNoRetiredKey(bytes, number: number, after: &state)
+      let problem = inspect(record, state)
+      state.applyUnsettled(record, hash: hash, byteCount: bytes.count)
+      if let problem { state.problems.append(problem) }
+    } catch {
+      if error.endsReading { throw error }
+      state.skip(to: number, problem: error)
     }
   }
 
