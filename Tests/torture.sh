@@ -68,7 +68,8 @@ writer() { # writer NUMBER: backs up its tree, changed each time, and keeps a co
     round=$((round + 1))
     change_tree "$tree"
     options=()
-    if ((RANDOM % 2 == 0)); then options=(--partial-every 0); fi
+    # Slow enough to be killed between two of its partial snapshots.
+    if ((RANDOM % 2 == 0)); then options=(--partial-every 0 --limit-read 2M); fi
     may_be_killed "$muninn" backup "$repository" "$tree" --json "${options[@]}"
     case $code in
       0)
