@@ -3,7 +3,7 @@ SWIFT ?= swift
 # More options for every build, such as BUILD_FLAGS="-j 2".
 BUILD_FLAGS ?=
 
-.PHONY: man install api load build test lint demo bench fuzz torture sanitize docs packages clean
+.PHONY: man install api load build test lint demo bench fuzz torture sanitize flips docs packages clean
 .NOTPARALLEL:
 
 build: packages
@@ -41,6 +41,10 @@ torture: packages
 sanitize: packages
 	BUILD_FLAGS="$(BUILD_FLAGS)" bash Tests/sanitize.sh
 
+# Bits flipped at a thousand random places of each kind of object.
+flips: packages
+	BUILD_FLAGS="$(BUILD_FLAGS)" bash Tests/flips.sh
+
 docs: packages
 	MUNINN_DOCS=1 $(SWIFT) package --scratch-path .build-docs generate-documentation \
 		--target Muninn --warnings-as-errors
@@ -69,4 +73,4 @@ packages:
 	bash Tests/packages.sh build
 
 clean:
-	rm -rf .build .build-docs .build-fuzz .build-sanitize
+	rm -rf .build .build-docs .build-fuzz .build-sanitize .build-flips

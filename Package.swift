@@ -161,20 +161,21 @@ let package = Package(
   ]
 )
 
-// Tests/sanitize.sh: the engine and its tests under a sanitizer, and nothing above it. The
-// packages that we depend on stay as they are, which spares building them anew for each.
-if let sanitizer = Context.environment["MUNINN_SANITIZER"] {
+// Tests/sanitize.sh and Tests/flips.sh: the engine and its tests, compiled with other options, and
+// nothing above it. The packages that we depend on stay as they are: they are built once for all.
+if let text = Context.environment["MUNINN_ENGINE_OPTIONS"] {
+  let options = text.split(separator: " ").map(String.init)
   let engine: Set = [
     "CMuninn", "CMuninnSystem", "MuninnFormat", "MuninnDisk", "MuninnStore", "MuninnPipeline",
     "MuninnTestSupport", "MuninnDiskTests", "MuninnStoreTests", "MuninnPipelineTests",
   ]
   package.products = []
   package.targets.removeAll { !engine.contains($0.name) }
+  let sanitizers = options.filter { $0.hasPrefix("-sanitize=") }
   for target in package.targets {
-    target.cSettings = (target.cSettings ?? []) + [.unsafeFlags(["-fsanitize=\(sanitizer)"])]
-    target.swiftSettings =
-      (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=\(sanitizer)"])]
-    target.linkerSettings =
-      (target.linkerSettings ?? []) + [.unsafeFlags(["-sanitize=\(sanitizer)"])]
+    target.cSettings =
+      (target.cSettings ?? []) + [.unsafeFlags(sanitizers.map { "-f" + $0.dropFirst() } + ["-O2"])]
+    target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(options)]
+    target.linkerSettings = (target.linkerSettings ?? []) + [.unsafeFlags(sanitizers)]
   }
 }

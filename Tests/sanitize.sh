@@ -27,7 +27,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for sanitizer in "$@"; do
   start=$SECONDS
-  export MUNINN_SANITIZER=$sanitizer
+  export MUNINN_ENGINE_OPTIONS=-sanitize=$sanitizer
   "$swift" build --build-tests --scratch-path "$scratch" "${flags[@]}" >"$log" 2>&1 || {
     tail -n 40 "$log"
     exit 1
