@@ -22,6 +22,8 @@ struct PageTables {
   }
 
   mutating func ordinal(of string: [UInt8]) -> Int {
+    // Mostly one user and one group, as the same arrays each time, and then the same by address.
+    for place in 0..<min(strings.count, 2) where strings[place] == string { return place }
     if let known = stringOrdinals[string] { return known }
     strings.append(string)
     stringOrdinals[string] = strings.count - 1

@@ -26,7 +26,7 @@ final class AssembleStage: Sendable {
 
   /// Blocks the walk while it is too far ahead; false where the backup was given up.
   func waitForRoom(_ batch: Batch) -> Bool {
-    waitForRoom(batch.sequence, entryCount: batch.items.count)
+    waitForRoom(batch.sequence, entryCount: batch.entryCount)
   }
 
   func waitForRoom(_ sequence: UInt64, entryCount: Int) -> Bool {

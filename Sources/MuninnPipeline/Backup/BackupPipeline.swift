@@ -178,7 +178,8 @@ package struct BackupPipeline {
     let now = Machine.nowNanoseconds()
     var batch = Batch(sequence: 0)
     let directories = stream.directories(at: now)
-    batch.items = directories.map { .ready($0) } + [.stream(stream, stream.file(at: now))]
+    for directory in directories { batch.append(.ready(directory)) }
+    batch.append(.stream(stream, stream.file(at: now)))
     guard shared.pool.add(batch) else { throw PipelineError.cancelled }
     shared.assemble.end(after: 1)
     var counts = SnapshotCounts()

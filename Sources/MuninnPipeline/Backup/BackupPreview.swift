@@ -47,7 +47,7 @@ package struct BackupPreview {
     var stage = try CompareStage(
       options: options, store: store, live: nil, counters: counters
     ) { (batch) throws(PipelineError) in
-      counters.add(entries: UInt64(batch.items.count))
+      counters.add(entries: UInt64(batch.entryCount))
     }
     try walk.run { (walked) throws(PipelineError) in
       guard !cancellation.isCancelled else { throw PipelineError.cancelled }

@@ -100,6 +100,7 @@ final class BackupWorker {
 
   private func process(_ batch: Batch) throws(PipelineError) {
     begin()
+    finished.entries = batch.ready
     var large: LargeEntry?
     for item in batch.items {
       switch item {
@@ -227,8 +228,7 @@ final class BackupWorker {
     }
     // A file that took the place of the one that was listed is no further name of anything.
     let isListed = before.inode == walked.status.inode
-    var entry = ManifestEntry(walked, isListed ? link : .none)
-    entry.take(before)
+    var entry = ManifestEntry(walked, as: before, isListed ? link : .none)
     entry.attributes = try FileCalls.extendedAttributes(
       of: descriptor, path: displayPath(path)
     ).map { NamedAttribute(name: $0.name, value: $0.value) }

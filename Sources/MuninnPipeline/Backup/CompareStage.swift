@@ -19,7 +19,7 @@ struct ComparedParent {
 struct CompareStage {
   private static let maximumBatchBytes: UInt64 = 1 << 20
   private static let maximumBatchReads = 128
-  private static let maximumBatchItems = 1024
+  private static let maximumBatchEntries = 1024
   /// A file whose time of change lies this close before the parent's start may have changed again
   /// within the clock's grain: a tick of the slowest kernel.
   private static let clockGrainNanoseconds: Int64 = 10_000_000
@@ -94,22 +94,22 @@ struct CompareStage {
           counts.filesUnchanged += 1
         }
         if try isToBeRewritten(entry) {
-          batch.items.append(.rewrite(entry, walked))
+          batch.append(.rewrite(entry, walked))
           batchReads += 1
           batchBytes += min(entry.size, CompareStage.maximumBatchBytes)
         } else {
           if entry.kind == .file { counters.add(bytes: entry.size) }
-          batch.items.append(.ready(entry))
+          batch.append(.ready(entry))
         }
       }
     } else if walked.status.kind == .file {
       if !isKnown { counts.filesNew += 1 } else { counts.filesChanged += 1 }
       read(walked, link, expected: nil)
     } else if let entry = describe(walked, link, fail: fail) {
-      batch.items.append(.ready(entry))
+      batch.append(.ready(entry))
     }
     if batchBytes >= CompareStage.maximumBatchBytes || batchReads >= CompareStage.maximumBatchReads
-      || batch.items.count >= CompareStage.maximumBatchItems
+      || batch.entryCount >= CompareStage.maximumBatchEntries
     {
       try flush()
     }
@@ -129,7 +129,8 @@ struct CompareStage {
       guard let known else { continue }
       isKnown = true
       if let entry = try unchanged(
-        walked, known.entry, ordinal: known.ordinal, of: parents[index])
+        walked, known.entry, ordinal: known.ordinal, since: parents[index].start,
+        isPartial: parents[index].isPartial)
       {
         return (entry, true)
       }
@@ -157,17 +158,17 @@ struct CompareStage {
     counts.files += 1
     if case .later(let first) = link {
       let isLast = hardLinks.isComplete(walked)
-      batch.items.append(.link(walked, LaterName(first: first, isLast: isLast)))
+      batch.append(.link(walked, LaterName(first: first, isLast: isLast)))
       return
     }
-    batch.items.append(.read(walked, link, expected: expected))
+    batch.append(.read(walked, link, expected: expected))
     batchReads += 1
     batchBytes += walked.status.size
     readByteCount += walked.status.size
   }
 
   mutating func flush() throws(PipelineError) {
-    guard !batch.items.isEmpty else { return }
+    guard batch.entryCount > 0 else { return }
     batch.counts = counts
     let full = batch
     batch = Batch(sequence: full.sequence + 1)
@@ -179,12 +180,13 @@ struct CompareStage {
   /// The parent's entry where the file is the same: inode, size, mtime and ctime; never the device,
   /// so that a mounted snapshot of the same tree stays incremental.
   private mutating func unchanged(
-    _ walked: WalkedEntry, _ old: ManifestEntry, ordinal: UInt64, of parent: ComparedParent
+    _ walked: WalkedEntry, _ old: ManifestEntry, ordinal: UInt64, since start: Int64,
+    isPartial: Bool
   ) throws(PipelineError) -> ManifestEntry? {
     let status = walked.status
     guard old.kind == EntryKind(status.kind), !old.isUnstable else { return nil }
     var entry = old
-    if !parent.isPartial, let here = identities?.identity(at: ordinal) {
+    if !isPartial, let here = identities?.identity(at: ordinal) {
       entry.inode = here.inode
       entry.changedNanoseconds = here.changedNanoseconds
     }
@@ -193,7 +195,7 @@ struct CompareStage {
       entry.changedNanoseconds == status.changedNanoseconds,
       entry.kind != .file || entry.size == status.size,
       // A link more or less does not show in the entry; the group decides it.
-      isTrusted(status.changedNanoseconds, since: parent.start)
+      isTrusted(status.changedNanoseconds, since: start)
     else { return nil }
     entry.inode = status.inode
     guard let live else { return entry }
@@ -273,9 +275,14 @@ extension EntryKind {
 extension ManifestEntry {
   /// Everything that statx tells.
   init(_ walked: WalkedEntry, _ link: HardLink) {
-    self.init(path: walked.path, kind: EntryKind(walked.status.kind))
+    self.init(walked, as: walked.status, link)
+  }
+
+  /// The same of what was found under the name since the walk.
+  init(_ walked: WalkedEntry, as status: FileStatus, _ link: HardLink) {
+    self.init(path: walked.path, kind: EntryKind(status.kind))
     hardLink = link
-    take(walked.status)
+    take(status)
   }
 
   mutating func take(_ status: FileStatus) {

@@ -19,23 +19,33 @@ struct Batch: Sendable {
   }
 
   let sequence: UInt64
-  var items: [Item] = []
+  /// The complete entries that come before all other items: of an unchanged tree every one, handed
+  /// on as they are.
+  private(set) var ready: [ManifestEntry] = []
+  private(set) var items: [Item] = []
+  private(set) var needsReading = false
   /// Of all entries of the walk up to the last one here.
   var counts = SnapshotCounts()
 
-  var needsReading: Bool {
-    items.contains { item in
-      switch item {
-      case .read, .rewrite, .stream: true
-      case .ready, .link: false
-      }
+  init(sequence: UInt64) { self.sequence = sequence }
+
+  var entryCount: Int { ready.count + items.count }
+
+  mutating func append(_ item: Item) {
+    switch item {
+    case .ready(let entry) where items.isEmpty:
+      ready.append(entry)
+      return
+    case .ready, .link: break
+    case .read, .rewrite, .stream: needsReading = true
     }
+    items.append(item)
   }
 
   /// What becomes of a batch that has nothing to be read.
   var finished: FinishedBatch {
     var batch = FinishedBatch()
-    batch.entries.reserveCapacity(items.count)
+    batch.entries = ready
     batch.counts = counts
     for item in items {
       switch item {

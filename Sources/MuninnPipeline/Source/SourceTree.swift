@@ -264,7 +264,6 @@ final class DirectoryNode: Sendable {
   private func look(
     _ descriptor: CInt, _ index: Int, _ name: UnsafePointer<CChar>, _ count: Int, _ role: Role
   ) -> SourceEntry? {
-    let rules = scope.rules
     let status: FileStatus
     do throws(DiskError) {
       status = try FileCalls.status(at: descriptor, name, path: displayPath(path(name, count)))
@@ -272,7 +271,7 @@ final class DirectoryNode: Sendable {
       return SourceEntry(name: index, status: nil, failure: error)
     }
     let isDirectory = status.kind == .directory
-    if case .inside = role, rules.refuse(status) { return nil }
+    if case .inside = role, scope.rules.refuse(status) { return nil }
     var entry = SourceEntry(name: index, status: status)
     if case .above = role, !isDirectory {
       entry.failure = DiskError(
@@ -283,11 +282,11 @@ final class DirectoryNode: Sendable {
         errno: ENAMETOOLONG, operation: "back up", path: displayPath(path(name, count)))
       return entry
     }
-    guard rules.needsPaths else { return entry }
+    guard scope.rules.needsPaths else { return entry }
     let path = path(name, count)
-    if rules.excludes.matches(path, isDirectory: isDirectory) { return nil }
+    if scope.rules.excludes.matches(path, isDirectory: isDirectory) { return nil }
     let isIncluded =
-      place.isIncluded || rules.includes.matches(path, isDirectory: isDirectory)
+      place.isIncluded || scope.rules.includes.matches(path, isDirectory: isDirectory)
     if !isIncluded, !isDirectory { return nil }
     entry.isConditional = !isIncluded
     return entry
