@@ -22,7 +22,7 @@ package struct ProcessIdentity: Sendable, Equatable {
     identity.boot = firstLine("/proc/sys/kernel/random/boot_id")
     identity.namespace = link("/proc/self/ns/pid")
     identity.process = getpid()
-    identity.began = beginning(of: identity.process)
+    identity.began = beginning(of: identity.process) ?? ""
     return identity
   }
 
@@ -32,17 +32,22 @@ package struct ProcessIdentity: Sendable, Equatable {
     guard !boot.isEmpty, !here.boot.isEmpty, process > 0 else { return nil }
     if boot == here.boot {
       guard namespace == here.namespace, !began.isEmpty else { return nil }
-      return ProcessIdentity.beginning(of: process) != began
+      let now = ProcessIdentity.beginning(of: process)
+      // Where other users' processes are hidden (hidepid, systemd's ProtectProc) only a signal that
+      // is none tells whether there is one.
+      if now == nil, kill(process, 0) == 0 || errno == EPERM { return nil }
+      return now != began
     }
     // The same machine, started anew since.
     let isSameMachine = !machine.isEmpty && machine == here.machine && host == here.host
     return isSameMachine ? true : nil
   }
 
-  /// Field 22 of `/proc/PID/stat`, after the name, which may hold anything; empty where the process
-  /// is not there. A zombie is over too: it writes nothing more.
-  private static func beginning(of process: Int32) -> String {
+  /// Field 22 of `/proc/PID/stat`, after the name, which may hold anything; nil where the process is
+  /// not there, or hidden. Empty for a zombie, which is over too: it writes nothing more.
+  private static func beginning(of process: Int32) -> String? {
     let line = firstLine("/proc/\(process)/stat")
+    if line.isEmpty { return nil }
     guard let end = line.lastIndex(of: ")") else { return "" }
     let fields = line[line.index(after: end)...].split(separator: " ")
     guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return "" }
