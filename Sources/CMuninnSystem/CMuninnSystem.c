@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -341,6 +342,16 @@ void muninn_name_thread(const char *name) {
   char shown[16];
   snprintf(shown, sizeof shown, "%s", name);
   pthread_setname_np(pthread_self(), shown);
+}
+
+void muninn_lower_priority(int steps) {
+  /* On Linux a thread is what has a niceness, whatever POSIX says; -1 may be a value. */
+  errno = 0;
+  int before = getpriority(PRIO_PROCESS, 0);
+  if (before == -1 && errno != 0)
+    return;
+  int wanted = before + steps;
+  setpriority(PRIO_PROCESS, 0, wanted > 19 ? 19 : wanted);
 }
 
 int muninn_wait_until(void *condition, void *mutex, int64_t monotonic_ns) {

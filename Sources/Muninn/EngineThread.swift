@@ -7,14 +7,15 @@ internal import Synchronization
 /// Runs blocking work on a thread of its own, so that it never holds one of Swift's cooperative
 /// pool.
 ///
-/// Cancelling the task sets the `Cancellation` that `body` is given.
+/// Cancelling the task sets the `Cancellation` that `body` is given. The thread is nicer than the
+/// caller by `niceness`.
 func onEngineThread<R: Sendable>(
-  _ body: @escaping @Sendable (Cancellation) throws(MuninnError) -> R
+  niceness: Int = 0, _ body: @escaping @Sendable (Cancellation) throws(MuninnError) -> R
 ) async throws(MuninnError) -> R {
   let cancellation = Cancellation()
   let result: Result<R, MuninnError> = await withTaskCancellationHandler {
     await withCheckedContinuation { continuation in
-      _ = WorkerThread.start(name: "muninn-engine") {
+      _ = WorkerThread.start(name: "muninn-engine", niceness: niceness) {
         do throws(MuninnError) {
           continuation.resume(returning: .success(try body(cancellation)))
         } catch {
@@ -26,6 +27,17 @@ func onEngineThread<R: Sendable>(
     cancellation.cancel()
   }
   return try result.get()
+}
+
+/// The same for an operation that takes its time: it shares the machine as `Engine` says.
+func onOperationThread<R: Sendable>(
+  _ body: @escaping @Sendable (Cancellation) throws(MuninnError) -> R
+) async throws(MuninnError) -> R {
+  try await onEngineThread(niceness: Engine.niceness) { (cancellation) throws(MuninnError) in
+    Engine.enter()
+    defer { Engine.leave() }
+    return try body(cancellation)
+  }
 }
 
 /// Hands counters to a progress handler ten times a second, from a thread of its own, and once more

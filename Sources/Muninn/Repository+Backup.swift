@@ -14,7 +14,7 @@ extension Repository {
   public func backup(
     _ request: BackupRequest, progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> BackupReport {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       try checkSpace(request)
       let commands = BackupCommands(request, location: location, cancellation: cancellation)
       try commands.runBefore()
@@ -38,7 +38,7 @@ extension Repository {
     guard request.stream == nil else {
       throw MuninnError(.invalidInput, "a stream cannot be looked at without reading it")
     }
-    return try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    return try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       let started = Machine.monotonicNanoseconds()
       let counters = ProgressCounters()
       let reporter = ProgressReporter(counters, progress)
@@ -139,7 +139,7 @@ extension Repository {
     let fileSystem = try identifier(request.fileSystemID)
     let isTree = sources.count == 1 && listed.isEmpty && stream == nil
     var options = BackupOptions(
-      sources: sources, threads: max(1, request.threads ?? Machine.coreCount))
+      sources: sources, threads: Engine.workers(request.threads))
     options.listedSources = listed
     options.stream = stream
     options.isFull = request.isFull

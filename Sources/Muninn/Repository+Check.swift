@@ -12,7 +12,7 @@ extension Repository {
   public func check(
     _ options: CheckOptions = CheckOptions(), progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> CheckReport {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       let started = Machine.monotonicNanoseconds()
       let counters = ProgressCounters()
       let reporter = ProgressReporter(counters, progress)
@@ -23,7 +23,7 @@ extension Repository {
       let outcome = try asMuninn(pipeline: { () throws(PipelineError) in
         try CheckPipeline(
           store: store, data: data, ledger: state.ledger(of: store),
-          startsOver: options.startsOver, threads: max(1, options.threads ?? Machine.coreCount),
+          startsOver: options.startsOver, threads: Engine.workers(options.threads),
           progress: counters, cancellation: cancellation
         ).run()
       })
@@ -63,12 +63,12 @@ extension Repository {
   public func repair(
     _ request: RepairRequest = RepairRequest(), progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> RepairReport {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       let started = Machine.monotonicNanoseconds()
       let counters = ProgressCounters()
       let reporter = ProgressReporter(counters, progress)
       defer { reporter?.finish() }
-      var options = RepairOptions(threads: max(1, request.threads ?? Machine.coreCount))
+      var options = RepairOptions(threads: Engine.workers(request.threads))
       options.isDryRun = request.isDryRun
       options.readData = request.readData
       options.suspects = state.ledger(of: store).ledger.damaged

@@ -42,7 +42,7 @@ extension Repository {
     _ selectors: [SnapshotSelector] = [], to other: Repository, threads: Int? = nil,
     progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> CopyReport {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       let started = Machine.monotonicNanoseconds()
       guard other.id != id else {
         throw MuninnError(
@@ -71,7 +71,7 @@ extension Repository {
         let base = base(for: snapshot, in: journal, there)
         let record = try asMuninn(pipeline: { () throws(PipelineError) in
           try CopyPipeline(
-            from: store, to: other.store, threads: threads ?? Machine.coreCount,
+            from: store, to: other.store, threads: Engine.workers(threads),
             progress: counters, cancellation: cancellation
           ).run(snapshot, base: base)
         })

@@ -68,13 +68,13 @@ extension Repository {
   public func defragment(
     _ options: DefragmentOptions = DefragmentOptions(), progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> DefragmentReport {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       let started = Machine.monotonicNanoseconds()
       let counters = ProgressCounters()
       let reporter = ProgressReporter(counters, progress)
       defer { reporter?.finish() }
       _ = try currentJournal()
-      var work = CollectOptions(threads: max(1, options.threads ?? Machine.coreCount))
+      var work = CollectOptions(threads: Engine.workers(options.threads))
       work.isDryRun = options.isDryRun
       work.maximumUnused = options.maximumUnused.limit
       work.bytesPerSecond = options.bytesPerSecond

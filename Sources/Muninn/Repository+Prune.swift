@@ -72,13 +72,13 @@ extension Repository {
   public func prune(
     _ options: PruneOptions = PruneOptions(), progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> PruneReport {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       let started = Machine.monotonicNanoseconds()
       let counters = ProgressCounters()
       let reporter = ProgressReporter(counters, progress)
       defer { reporter?.finish() }
       _ = try currentJournal()
-      var work = CollectOptions(threads: max(1, options.threads ?? Machine.coreCount))
+      var work = CollectOptions(threads: Engine.workers(options.threads))
       work.isDryRun = options.isDryRun
       work.maximumUnused = options.maximumUnused.limit
       work.maximumRewrite = options.maximumRewrite

@@ -18,7 +18,7 @@ extension Repository {
   public func restore(
     _ request: RestoreRequest, progress: ProgressHandler? = nil
   ) async throws(MuninnError) -> RestoreReport {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       let started = Machine.monotonicNanoseconds()
       let counters = ProgressCounters()
       let reporter = ProgressReporter(counters, progress)
@@ -56,7 +56,7 @@ extension Repository {
     _ request: RestoreRequest,
     _ body: @escaping @Sendable (_ path: String, Entry?, RestoreChange) -> Bool
   ) async throws(MuninnError) -> [PathProblem] {
-    try await onEngineThread { [self] (cancellation) throws(MuninnError) in
+    try await onOperationThread { [self] (cancellation) throws(MuninnError) in
       let journal = try currentJournal()
       let snapshot = try select(request.snapshot, in: journal)
       var options = try options(of: request, snapshot)
@@ -85,7 +85,7 @@ extension Repository {
     }
     var options = RestoreOptions(
       root: snapshot.root, entryCount: snapshot.counts.entries, byteCount: snapshot.counts.bytes,
-      target: target, threads: max(1, request.threads ?? Machine.coreCount))
+      target: target, threads: Engine.workers(request.threads))
     options.paths = request.paths.map { pathBytes(display: $0) }
     options.includes = request.includes
     options.excludes = request.excludes

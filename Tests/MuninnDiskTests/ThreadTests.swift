@@ -3,6 +3,9 @@ import MuninnDisk
 import Synchronization
 import Testing
 
+/// Of the calling thread: on Linux each has its own.
+private func niceness() -> Int32 { getpriority(Int32(PRIO_PROCESS.rawValue), 0) }
+
 @Suite struct ThreadTests {
   @Test func everyIndexRunsOnceOnItsOwnThread() {
     let seen = Monitor(Set<Int>())
@@ -32,6 +35,20 @@ import Testing
     let wasDone = isDone.load(ordering: .acquiring)
     #expect(wasDone)
     thread.join()
+  }
+
+  @Test func aNicerThreadHandsItsNicenessOn() {
+    let before = niceness()
+    let seen = Monitor([Int32]())
+    WorkerThread.start(name: "nicer", niceness: 3) {
+      seen.withLock { $0.append(niceness()) }
+      WorkerThread.start(name: "child") {
+        seen.withLock { $0.append(niceness()) }
+      }.join()
+    }.join()
+    let wanted = min(before + 3, 19)
+    #expect(seen.withLock { $0 } == [wanted, wanted])
+    #expect(niceness() == before)
   }
 
   @Test func aForgottenThreadStillRuns() {

@@ -169,6 +169,9 @@ void muninn_detach_thread(uintptr_t thread);
 /* Names the calling thread; the system keeps 15 bytes. */
 void muninn_name_thread(const char *_Nonnull name);
 
+/* Makes the calling thread, and those that it starts from then on, nicer by `steps`, up to 19. */
+void muninn_lower_priority(int steps);
+
 /* pthread_cond_clockwait on the monotonic clock: returns an error number, ETIMEDOUT once the moment
  * has come. The pointers are a pthread_cond_t and a locked pthread_mutex_t. */
 int muninn_wait_until(void *_Nonnull condition, void *_Nonnull mutex, int64_t monotonic_ns);

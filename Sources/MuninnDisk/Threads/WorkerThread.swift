@@ -20,10 +20,13 @@ package final class WorkerThread: Sendable {
   ///
   /// Where the machine is out of threads for the moment it waits a little; a process that gets none
   /// for several seconds cannot go on and stops.
+  ///
+  /// It is nicer by `niceness` than the thread that starts it, and so are all threads that it
+  /// starts itself: the system lets a thread inherit that.
   package static func start(
-    name: String, _ body: @escaping @Sendable () -> Void
+    name: String, niceness: Int = 0, _ body: @escaping @Sendable () -> Void
   ) -> WorkerThread {
-    let start = Unmanaged.passRetained(ThreadStart(name: name, body: body))
+    let start = Unmanaged.passRetained(ThreadStart(name: name, niceness: niceness, body: body))
     var thread: UInt = 0
     for attempt in 0... {
       let status = muninn_start_thread(
@@ -49,15 +52,18 @@ package final class WorkerThread: Sendable {
 /// What a new thread needs, handed over to it.
 private final class ThreadStart: Sendable {
   private let name: String
+  private let niceness: Int
   private let body: @Sendable () -> Void
 
-  init(name: String, body: @escaping @Sendable () -> Void) {
+  init(name: String, niceness: Int, body: @escaping @Sendable () -> Void) {
     self.name = name
+    self.niceness = niceness
     self.body = body
   }
 
   func run() {
     muninn_name_thread(name)
+    if niceness > 0 { muninn_lower_priority(Int32(min(niceness, 19))) }
     body()
   }
 }
