@@ -131,7 +131,7 @@ extension ServerCore {
 
   func statistics(of record: FileSystemRecord) async throws -> JSONValue {
     let running = await operations.runningIDs(of: record.id)
-    var status = await operations.liveStatus(of: record.id)
+    var status = await operations.liveStatus(of: record.id)?.json
     if status == nil {
       status = try await database.item(BackupStatus.itemName, of: record.id)
     }

@@ -3,6 +3,10 @@ import Muninn
 /// The configuration item `Raven/Backup/Status`.
 package struct BackupStatus: Sendable {
   package static let itemName = "Raven/Backup/Status"
+  private static let itemKey = itemName.lowercased()
+
+  /// Whether a configuration item of that name is the status.
+  static func isName(_ name: String) -> Bool { name.lowercased() == itemKey }
 
   package struct Message: Sendable {
     package enum Severity: String, Sendable {

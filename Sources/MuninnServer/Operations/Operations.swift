@@ -217,11 +217,9 @@ extension Operations {
   }
 
   /// The backup status of a file system while its backup runs.
-  func liveStatus(of fileSystemID: String) -> JSONValue? {
+  func liveStatus(of fileSystemID: String) -> LiveStatus? {
     for entry in running.values where entry.record.fileSystemID == fileSystemID {
-      guard var status = entry.status else { continue }
-      if status.isRunning { status.progress = entry.progress.json }
-      return status.json
+      if let status = entry.status { return LiveStatus(status, entry.progress) }
     }
     return nil
   }

@@ -6,10 +6,17 @@ import NIOCore
 enum Answer {
   /// JSON in UTF-8, nulls written, never cached.
   static func json(_ value: JSONValue, _ status: HTTPResponse.Status = .ok) throws -> Response {
+    json(ByteBuffer(bytes: try value.bytes()), status)
+  }
+
+  /// The same of text that is JSON already.
+  static func json(text: String) -> Response { json(ByteBuffer(string: text), .ok) }
+
+  private static func json(_ body: ByteBuffer, _ status: HTTPResponse.Status) -> Response {
     Response(
       status: status,
       headers: [.contentType: "application/json; charset=utf-8", .cacheControl: "no-cache"],
-      body: ResponseBody(byteBuffer: ByteBuffer(bytes: try value.bytes())))
+      body: ResponseBody(byteBuffer: body))
   }
 
   static func empty(_ status: HTTPResponse.Status, headers: HTTPFields = [:]) -> Response {

@@ -12,19 +12,19 @@ extension Routes {
         return try Answer.json(.strings(try await core.database.itemNames(of: fileSystem.id)))
       }
       let name = try Self.itemName(request)
-      if Self.isStatus(name), let live = await core.operations.liveStatus(of: fileSystem.id) {
-        return try Answer.json(live)
+      if BackupStatus.isName(name), let live = await core.operations.liveStatus(of: fileSystem.id) {
+        return try Answer.json(live.json)
       }
-      guard let value = try await core.database.item(name, of: fileSystem.id) else {
+      guard let text = try await core.database.itemText(name, of: fileSystem.id) else {
         throw Refusal(
           .notFound, "File system '\(fileSystem.name)' has no configuration item '\(name)'.")
       }
-      return try Answer.json(value)
+      return Answer.json(text: text)
     }
     router.put("fs/:name/config") { request, context in
       let fileSystem = try await core.fileSystem(named: try context.component("name"))
       let name = try Self.itemName(request)
-      if Self.isStatus(name) {
+      if BackupStatus.isName(name) {
         throw Refusal(.badRequest, "\(BackupStatus.itemName) is written by backups only.")
       }
       let value = JSONValue.object(try await request.object().members)
@@ -34,7 +34,7 @@ extension Routes {
     router.delete("fs/:name/config") { request, context in
       let fileSystem = try await core.fileSystem(named: try context.component("name"))
       let name = try Self.itemName(request)
-      if Self.isStatus(name), await core.operations.liveStatus(of: fileSystem.id) != nil {
+      if BackupStatus.isName(name), await core.operations.liveStatus(of: fileSystem.id) != nil {
         throw Refusal(.conflict, "A backup is running; its status stays until it is over.")
       }
       guard try await core.database.removeItem(name, of: fileSystem.id) else {
@@ -55,9 +55,5 @@ extension Routes {
           + " characters.")
     }
     return name
-  }
-
-  private static func isStatus(_ name: String) -> Bool {
-    name.lowercased() == BackupStatus.itemName.lowercased()
   }
 }

@@ -10,12 +10,16 @@ extension StateDatabase {
   }
 
   package func fileSystem(named name: String) async throws -> FileSystemRecord? {
-    try await pool.read { database in
+    let key = FileSystemRecord.key(name)
+    if let known = cache.fileSystem(key: key) { return known }
+    let commits = cache.commits
+    let found = try await pool.read { database in
       try Row.fetchOne(
-        database, sql: "SELECT * FROM fileSystem WHERE key = ?",
-        arguments: [FileSystemRecord.key(name)]
+        database, sql: "SELECT * FROM fileSystem WHERE key = ?", arguments: [key]
       ).map(FileSystemRecord.init(row:))
     }
+    if let found { cache.keep(found, asOf: commits) }
+    return found
   }
 
   package func fileSystem(id: String) async throws -> FileSystemRecord? {
@@ -27,10 +31,10 @@ extension StateDatabase {
 
   /// Registers `record`, or replaces what is kept under its id.
   package func save(_ record: FileSystemRecord) async throws {
-    try await pool.write { database in try Self.save(record, database) }
+    try await pool.write { database in try save(record, database) }
   }
 
-  static func save(_ record: FileSystemRecord, _ database: Database) throws {
+  func save(_ record: FileSystemRecord, _ database: Database) throws {
     let counts = try record.counts.map {
       String(decoding: try JSONEncoder().encode($0), as: UTF8.self)
     }
@@ -48,12 +52,14 @@ extension StateDatabase {
         record.id, record.key, record.name, record.document, record.data, record.indexes,
         record.journals, record.ownsData, record.ownsIndexes, record.ownsJournals, counts,
       ])
+    database.afterNextTransaction { [cache] _ in cache.committed(record) }
   }
 
   /// Forgets a file system and its configuration items.
   package func removeFileSystem(id: String) async throws {
     try await pool.write { database in
       try database.execute(sql: "DELETE FROM fileSystem WHERE id = ?", arguments: [id])
+      database.afterNextTransaction { [cache] _ in cache.removed(fileSystem: id) }
     }
   }
 }

@@ -24,22 +24,31 @@ extension StateDatabase {
   }
 
   package func item(_ name: String, of fileSystem: String) async throws -> JSONValue? {
+    try await itemText(name, of: fileSystem).map { try JSONValue(text: $0) }
+  }
+
+  /// The same as JSON text.
+  func itemText(_ name: String, of fileSystem: String) async throws -> String? {
+    let isStatus = BackupStatus.isName(name)
+    if isStatus, let known = cache.status(of: fileSystem) { return known }
+    let commits = cache.commits
     let text = try await pool.read { database in
       try String.fetchOne(
         database, sql: "SELECT value FROM item WHERE fileSystem = ? AND key = ?",
         arguments: [fileSystem, name.lowercased()])
     }
-    return try text.map { try JSONValue(text: $0) }
+    if isStatus, let text { cache.keep(status: text, of: fileSystem, asOf: commits) }
+    return text
   }
 
   package func put(_ name: String, _ value: JSONValue, of fileSystem: String) async throws {
     let text = try value.text()
     try await pool.write { database in
-      try Self.put(name, text, of: fileSystem, database)
+      try put(name, text, of: fileSystem, database)
     }
   }
 
-  static func put(
+  func put(
     _ name: String, _ text: String, of fileSystem: String, _ database: Database
   ) throws {
     try database.execute(
@@ -48,6 +57,16 @@ extension StateDatabase {
         ON CONFLICT (fileSystem, key) DO UPDATE SET value = excluded.value
         """,
       arguments: [fileSystem, name.lowercased(), name, text])
+    noteStatus(text, name, of: fileSystem, database)
+  }
+
+  private func noteStatus(
+    _ text: String?, _ name: String, of fileSystem: String, _ database: Database
+  ) {
+    guard BackupStatus.isName(name) else { return }
+    database.afterNextTransaction { [cache] _ in
+      cache.committed(status: text, of: fileSystem)
+    }
   }
 
   /// Whether there was an item of that name.
@@ -56,6 +75,7 @@ extension StateDatabase {
       try database.execute(
         sql: "DELETE FROM item WHERE fileSystem = ? AND key = ?",
         arguments: [fileSystem, name.lowercased()])
+      noteStatus(nil, name, of: fileSystem, database)
       return database.changesCount > 0
     }
   }

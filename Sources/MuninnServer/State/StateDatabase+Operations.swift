@@ -32,7 +32,7 @@ extension StateDatabase {
       try database.execute(
         sql: "DELETE FROM operation WHERE id <= ?", arguments: [id - Int64(Self.operationsKept)])
       if let statusText {
-        try Self.put(BackupStatus.itemName, statusText, of: record.fileSystemID, database)
+        try put(BackupStatus.itemName, statusText, of: record.fileSystemID, database)
       }
       return record.numbered(id)
     }
@@ -54,14 +54,14 @@ extension StateDatabase {
           record.completed?.ticks, record.outcome.rawValue, record.error, messages, progress,
           record.hasLeftovers, record.id,
         ])
-      if let fileSystem = change.fileSystem { try Self.save(fileSystem, database) }
+      if let fileSystem = change.fileSystem { try save(fileSystem, database) }
       if let factor = change.speedFactor {
         try database.execute(
           sql: "INSERT OR REPLACE INTO layout (snapshot, speedFactor) VALUES (?, ?)",
           arguments: [factor.snapshot, factor.value])
       }
       for item in items {
-        try Self.put(item.name, item.text, of: record.fileSystemID, database)
+        try put(item.name, item.text, of: record.fileSystemID, database)
       }
     }
   }
@@ -91,6 +91,19 @@ extension StateDatabase {
         sql: "SELECT * FROM operation WHERE kind = ? AND key = ? ORDER BY id DESC LIMIT 1",
         arguments: [OperationRecord.Kind.restore.rawValue, FileSystemRecord.key(name)]
       ).map(OperationRecord.init(row:))
+    }
+  }
+
+  /// The name of the file system whose backup to a location is the newest.
+  func lastBackup(to location: String) async throws -> String? {
+    try await pool.read { database in
+      try String.fetchOne(
+        database,
+        sql: """
+          SELECT fileSystemName FROM operation WHERE kind = ? AND location = ?
+          ORDER BY id DESC LIMIT 1
+          """,
+        arguments: [OperationRecord.Kind.backup.rawValue, location])
     }
   }
 

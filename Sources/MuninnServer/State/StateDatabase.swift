@@ -7,6 +7,7 @@ import GRDB
 /// asked for it is answered.
 package struct StateDatabase: Sendable {
   let pool: DatabasePool
+  let cache = StatusCache()
 
   /// Opens, and where it is new makes, the database at `path`.
   package init(path: String) throws {
