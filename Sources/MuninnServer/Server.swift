@@ -90,6 +90,7 @@ package struct Server {
     onListening: @escaping @Sendable (String) async -> Void
   ) async throws {
     let upkeep = Upkeep { await reload(settings) }
+    Engine.niceness = options.operationNiceness
     try await application(services: [upkeep], onListening: onListening).runService()
     try core.database.close()
   }
@@ -104,6 +105,7 @@ package struct Server {
       core.settings.replace(values)
       await core.operations.setLimit(fresh.maximumOperations)
       core.audit.reopen()
+      Engine.niceness = fresh.operationNiceness
       core.logger.notice("the settings were read again")
       if fresh.base != options.base || fresh.host != options.host || fresh.port != options.port
         || fresh.tls != options.tls || fresh.auditLog != options.auditLog

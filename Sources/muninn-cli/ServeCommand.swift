@@ -80,6 +80,9 @@ struct ServeOptions: ParsableArguments {
   var logLevel: String?
   @Option(help: "How many operations run at the same time (16).")
   var maxOperations: Int?
+  @Option(
+    help: "By how much operations are nicer than the answering of requests, 0 to 19 (10).")
+  var operationNice: Int?
   @Option(help: "How many connections are open at the same time (1024).")
   var maxConnections: Int?
   @Option(help: "Seconds until a connection on which nothing moves is closed (60).")
@@ -114,6 +117,7 @@ struct ServeOptions: ParsableArguments {
     settings.idleTimeout = idleTimeout
     settings.passphraseFile = passphraseFile.isEmpty ? nil : passphraseFile
     settings.keyFile = keyFile.isEmpty ? nil : keyFile
+    settings.operationNice = operationNice
     return settings
   }
 }

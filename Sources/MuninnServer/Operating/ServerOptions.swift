@@ -15,6 +15,8 @@ package struct ServerOptions: Sendable {
   package var auditLog: String?
   package var logLevel = Logger.Level.info
   package var maximumOperations = 16
+  /// By how much the threads of operations are nicer than those that answer requests.
+  package var operationNiceness = 10
   package var maximumConnections = 1024
   /// Seconds until a connection on which nothing moves is closed.
   package var idleSeconds = 60
@@ -52,6 +54,8 @@ package struct ServerOptions: Sendable {
     }
     maximumOperations =
       try bounded(settings.maxOperations, "max-operations", 1...10_000) ?? maximumOperations
+    operationNiceness =
+      try bounded(settings.operationNice, "operation-nice", 0...19) ?? operationNiceness
     maximumConnections =
       try bounded(settings.maxConnections, "max-connections", 1...1_000_000) ?? maximumConnections
     idleSeconds = try bounded(settings.idleTimeout, "idle-timeout", 1...86_400) ?? idleSeconds

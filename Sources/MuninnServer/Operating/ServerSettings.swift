@@ -22,6 +22,8 @@ package struct ServerSettings: Sendable, Codable, Equatable {
   package var logLevel: String?
   /// 16.
   package var maxOperations: Int?
+  /// 0 to 19, 10.
+  package var operationNice: Int?
   /// 1024.
   package var maxConnections: Int?
   /// Seconds, 60.
@@ -45,6 +47,7 @@ package struct ServerSettings: Sendable, Codable, Equatable {
     case idleTimeout = "idle-timeout"
     case passphraseFile = "passphrase-file"
     case keyFile = "key-file"
+    case operationNice = "operation-nice"
   }
 
   package init() {}
@@ -96,4 +99,5 @@ package struct ServerSettings: Sendable, Codable, Equatable {
     both.keyFile = keyFile ?? other.keyFile
     return both
   }
+    both.operationNice = operationNice ?? other.operationNice
 }
