@@ -66,20 +66,30 @@ package struct ServerCore: Sendable {
   func defaultIndexes(_ id: String) -> String { "\(stateDirectory)/\(id)/index" }
   func defaultJournals(_ id: String) -> String { "\(stateDirectory)/\(id)/journal" }
 
-  /// How the repository at a location is opened here. Throws `wrongKey` or `notFound` where its
-  /// credential's file cannot be used.
-  func openOptions(for location: String) throws(MuninnError) -> OpenOptions {
+  /// How the repository at a location, with the backups of one of the file systems, is opened here.
+  /// Throws `wrongKey` or `notFound` where its credential's file cannot be used.
+  func openOptions(
+    for location: String, of fileSystems: [String]
+  ) throws(MuninnError) -> OpenOptions {
     var options = OpenOptions(stateDirectory: stateDirectory)
-    options.key = try key(for: location)
+    options.key = try key(for: location, of: fileSystems)
     return options
   }
 
   /// What opens the repository at a location; nil where nothing is configured.
-  func key(for location: String) throws(MuninnError) -> RepositoryKey? {
-    switch settings.credentials.source(for: location) {
+  func key(for location: String, of fileSystems: [String]) throws(MuninnError) -> RepositoryKey? {
+    switch settings.credentials.source(for: location, of: fileSystems) {
     case .passphraseFile(let path): return try RepositoryKey.passphrase(inFile: path)
     case .keyFile(let path): return try RepositoryKey.keyFile(at: path)
     case nil: return nil
     }
+  }
+
+  /// The file system that a request about a location means where it names none: the one that this
+  /// server backed up there last.
+  func lastBackedUp(to location: String) async throws -> [String] {
+    guard settings.credentials.haveFileSystems else { return [] }
+    let real = try await Blocking.run { () throws(Refusal) in try Directory.resolved(location) }
+    return try await database.lastBackup(to: real).map { [$0] } ?? []
   }
 }

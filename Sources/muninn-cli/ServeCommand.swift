@@ -91,6 +91,10 @@ struct ServeOptions: ParsableArguments {
   var passphraseFile: [String] = []
   @Option(help: "LOCATION=FILE: the key file of the repositories at or below a location.")
   var keyFile: [String] = []
+  @Option(help: "NAME=FILE: the passphrase of the repositories that hold a file system's backups.")
+  var fsPassphraseFile: [String] = []
+  @Option(help: "NAME=FILE: the key file of the repositories that hold a file system's backups.")
+  var fsKeyFile: [String] = []
 
   func validate() throws {
     if let listen, ListenAddress.parse(listen) == nil {
@@ -113,11 +117,13 @@ struct ServeOptions: ParsableArguments {
     settings.auditLog = auditLog
     settings.logLevel = logLevel
     settings.maxOperations = maxOperations
+    settings.operationNice = operationNice
     settings.maxConnections = maxConnections
     settings.idleTimeout = idleTimeout
     settings.passphraseFile = passphraseFile.isEmpty ? nil : passphraseFile
     settings.keyFile = keyFile.isEmpty ? nil : keyFile
-    settings.operationNice = operationNice
+    settings.fileSystemPassphraseFile = fsPassphraseFile.isEmpty ? nil : fsPassphraseFile
+    settings.fileSystemKeyFile = fsKeyFile.isEmpty ? nil : fsKeyFile
     return settings
   }
 }

@@ -59,6 +59,8 @@ import Testing
     ("max-operations: 0", "max-operations"), ("tls-key: x", "belong together"),
     ("listen: [", "cannot be read"), ("max-operations: many", "cannot be read"),
     ("key-file: [x]", "LOCATION=FILE"), ("log-level: loud", "log-level"),
+    ("fs-key-file: [x]", "NAME=FILE"), ("fs-key-file: [/x=y]", "file system name"),
+    ("fs-key-file: [a=x, A=y]", "more than one"), ("operation-nice: 20", "operation-nice"),
   ])
   func badFilesAreRefused(_ text: String, _ word: String) async throws {
     try await withScratch { scratch in

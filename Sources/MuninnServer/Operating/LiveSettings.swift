@@ -7,7 +7,7 @@ final class LiveSettings: Sendable {
     var roots: [String] = []
     /// Nil where the server has no key file.
     var keys: KeyRing?
-    var credentials = LocationCredentials()
+    var credentials = RepositoryCredentials()
   }
 
   /// What the server listens on.
@@ -23,7 +23,7 @@ final class LiveSettings: Sendable {
 
   var roots: [String] { values.withLock { $0.roots } }
   var keys: KeyRing? { values.withLock { $0.keys } }
-  var credentials: LocationCredentials { values.withLock { $0.credentials } }
+  var credentials: RepositoryCredentials { values.withLock { $0.credentials } }
 
   func replace(_ new: Values) { values.withLock { $0 = new } }
 }

@@ -20,7 +20,7 @@ package struct ServerOptions: Sendable {
   package var maximumConnections = 1024
   /// Seconds until a connection on which nothing moves is closed.
   package var idleSeconds = 60
-  package var credentials = LocationCredentials()
+  package var credentials = RepositoryCredentials()
 
   package init(base: String) { self.base = base }
 
@@ -70,61 +70,6 @@ package struct ServerOptions: Sendable {
         clientAuthorities: settings.tlsClientCA.map(absolute))
     default: throw refused("tls-certificate and tls-key belong together; one is missing.")
     }
-    credentials = try LocationCredentials(
-      passphraseFiles: settings.passphraseFile ?? [], keyFiles: settings.keyFile ?? [],
-      absolute: absolute)
-  }
-}
-
-/// Which file opens the repository at which location.
-package struct LocationCredentials: Sendable, Equatable {
-  package enum Source: Sendable, Equatable {
-    case passphraseFile(String)
-    case keyFile(String)
-  }
-
-  private var sources: [String: Source] = [:]
-
-  package init() {}
-
-  /// Each of the texts is `LOCATION=FILE`.
-  init(
-    passphraseFiles: [String], keyFiles: [String], absolute: (String) -> String
-  ) throws(Refusal) {
-    let all =
-      passphraseFiles.map { ("passphrase-file", $0) } + keyFiles.map { ("key-file", $0) }
-    for (name, text) in all {
-      // A location may have an equals sign in it, a file's name is ours to choose.
-      guard let sign = text.lastIndex(of: "="), sign != text.startIndex else {
-        throw Refusal(.badRequest, "\(name) must be LOCATION=FILE, not '\(text)'.")
-      }
-      let location = absolute(String(text[..<sign]))
-      let file = absolute(String(text[text.index(after: sign)...]))
-      guard sources[location] == nil else {
-        throw Refusal(.badRequest, "The location '\(location)' has more than one credential.")
-      }
-      sources[location] = name == "key-file" ? .keyFile(file) : .passphraseFile(file)
-    }
-  }
-
-  /// The same, and every location under the name that it has with all links followed as well.
-  func withLinksFollowed() -> LocationCredentials {
-    var all = self
-    for (location, source) in sources {
-      guard let real = try? Directory.resolved(location), all.sources[real] == nil else { continue }
-      all.sources[real] = source
-    }
-    return all
-  }
-
-  /// The source for a location, or the nearest one above it.
-  package func source(for location: String) -> Source? {
-    var path = location
-    while !path.isEmpty {
-      if let source = sources[path] { return source }
-      guard let slash = path.lastIndex(of: "/") else { return nil }
-      path = String(path[..<slash])
-    }
-    return sources["/"]
+    credentials = try RepositoryCredentials(settings, absolute: absolute)
   }
 }

@@ -32,6 +32,10 @@ package struct ServerSettings: Sendable, Codable, Equatable {
   package var passphraseFile: [String]?
   /// `LOCATION=FILE` each.
   package var keyFile: [String]?
+  /// `NAME=FILE` each.
+  package var fileSystemPassphraseFile: [String]?
+  /// `NAME=FILE` each.
+  package var fileSystemKeyFile: [String]?
 
   package enum CodingKeys: String, CodingKey, CaseIterable, Sendable {
     case base, listen
@@ -43,11 +47,13 @@ package struct ServerSettings: Sendable, Codable, Equatable {
     case auditLog = "audit-log"
     case logLevel = "log-level"
     case maxOperations = "max-operations"
+    case operationNice = "operation-nice"
     case maxConnections = "max-connections"
     case idleTimeout = "idle-timeout"
     case passphraseFile = "passphrase-file"
     case keyFile = "key-file"
-    case operationNice = "operation-nice"
+    case fileSystemPassphraseFile = "fs-passphrase-file"
+    case fileSystemKeyFile = "fs-key-file"
   }
 
   package init() {}
@@ -93,11 +99,13 @@ package struct ServerSettings: Sendable, Codable, Equatable {
     both.auditLog = auditLog ?? other.auditLog
     both.logLevel = logLevel ?? other.logLevel
     both.maxOperations = maxOperations ?? other.maxOperations
+    both.operationNice = operationNice ?? other.operationNice
     both.maxConnections = maxConnections ?? other.maxConnections
     both.idleTimeout = idleTimeout ?? other.idleTimeout
     both.passphraseFile = passphraseFile ?? other.passphraseFile
     both.keyFile = keyFile ?? other.keyFile
+    both.fileSystemPassphraseFile = fileSystemPassphraseFile ?? other.fileSystemPassphraseFile
+    both.fileSystemKeyFile = fileSystemKeyFile ?? other.fileSystemKeyFile
     return both
   }
-    both.operationNice = operationNice ?? other.operationNice
 }

@@ -55,7 +55,7 @@ extension ServerCore {
         .badRequest,
         "BackupLocation '\(location)' and the data directory '\(data)' lie one inside the other.")
     }
-    let repository = try await openOrCreate(real, isShared: body.isShared)
+    let repository = try await openOrCreate(real, for: fileSystem, isShared: body.isShared)
     var request = BackupRequest(paths: [PathText.encode(data.utf8)])
     request.isFull = !isIncremental
     request.tags = body.tags
@@ -71,7 +71,9 @@ extension ServerCore {
       retention: Result { () throws(Refusal) in try FileSystemDocument.retention(in: document) })
   }
 
-  private func openOrCreate(_ location: String, isShared: Bool) async throws -> Repository {
+  private func openOrCreate(
+    _ location: String, for fileSystem: FileSystemRecord, isShared: Bool
+  ) async throws -> Repository {
     let state = try await Blocking.run { () throws(Refusal) in
       let state = try Directory.state(location)
       if state == .notDirectory {
@@ -80,14 +82,12 @@ extension ServerCore {
       if state == .absent { try Directory.make(location) }
       return state
     }
-    if state == .filled {
-      return try await Repository.open(at: location, options: openOptions(for: location))
-    }
+    let open = try openOptions(for: location, of: [fileSystem.name])
+    if state == .filled { return try await Repository.open(at: location, options: open) }
     var options = CreateOptions()
     options.isShared = isShared
-    options.key = try key(for: location)
-    return try await Repository.create(
-      at: location, options: options, open: openOptions(for: location))
+    options.key = open.key
+    return try await Repository.create(at: location, options: options, open: open)
   }
 
   /// A repository that is not shared belongs to the file system whose snapshots it holds.

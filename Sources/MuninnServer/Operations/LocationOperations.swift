@@ -98,6 +98,7 @@ extension ServerCore {
     if state == .absent {
       throw Refusal(.notFound, "BackupLocation '\(path)' does not exist.")
     }
-    return try await Repository.open(at: path, options: openOptions(for: path))
+    let options = try openOptions(for: path, of: try await lastBackedUp(to: path))
+    return try await Repository.open(at: path, options: options)
   }
 }

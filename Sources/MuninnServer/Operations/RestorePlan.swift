@@ -57,7 +57,8 @@ extension ServerCore {
     if state == .absent {
       throw Refusal(.notFound, "BackupLocation '\(location)' does not exist.")
     }
-    let repository = try await Repository.open(at: location, options: openOptions(for: location))
+    let options = try openOptions(for: location, of: try await keyOwners(body, location))
+    let repository = try await Repository.open(at: location, options: options)
     let snapshot = try await chooseSnapshot(body, in: repository)
     guard let name = body.name ?? snapshot.fileSystemName else {
       throw Refusal(
@@ -94,6 +95,22 @@ extension ServerCore {
       try await resolve(body.indexes, "IndexesLocation"),
       try await resolve(body.journals, "JournalsLocation")
     )
+  }
+
+  /// The file systems whose key may be the repository's, the likeliest first. The new name comes
+  /// last: its key may be that of a location of its own.
+  private func keyOwners(
+    _ body: RestoreRequestBody, _ location: String
+  ) async throws -> [String] {
+    guard settings.credentials.haveFileSystems else { return [] }
+    var names: [String] = []
+    if let source = body.source {
+      names.append(source)
+      if let known = try await database.fileSystem(id: source) { names.append(known.name) }
+    }
+    names += try await lastBackedUp(to: location)
+    if let name = body.name { names.append(name) }
+    return names
   }
 
   private func chooseSnapshot(

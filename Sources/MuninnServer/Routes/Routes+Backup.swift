@@ -13,12 +13,13 @@ extension Routes {
       return Answer.empty(.created, headers: [.location: "/operation/status?id=\(id)"])
     }
     router.get("fs/:name/admin/backups") { request, context in
-      _ = try await core.fileSystem(named: try context.component("name"))
+      let fileSystem = try await core.fileSystem(named: try context.component("name"))
       let text = try request.required("location", "the directory that holds the backups")
       let path = try await core.location(text, "location")
       let state = try await Blocking.run { () throws(Refusal) in try Directory.state(path) }
       if state == .absent { throw Refusal(.notFound, "location '\(path)' does not exist.") }
-      let repository = try await Repository.open(at: path, options: core.openOptions(for: path))
+      let repository = try await Repository.open(
+        at: path, options: core.openOptions(for: path, of: [fileSystem.name]))
       let factors = try await core.database.speedFactors()
       let list = try await repository.snapshots().map { Self.json($0, factors[$0.id]) }
       return try Answer.json(.array(list))
