@@ -49,7 +49,7 @@ docs: packages
 	MUNINN_DOCS=1 $(SWIFT) package --scratch-path .build-docs generate-documentation \
 		--target Muninn --warnings-as-errors
 
-# The man pages, from the argument parser: .build/plugins/GenerateManual/outputs/muninn.
+# The man pages, from the argument parser: .build/plugins/GenerateManual/outputs/MuninnCommand.
 man: packages
 	$(SWIFT) package plugin generate-manual --multi-page
 
@@ -57,7 +57,7 @@ PREFIX ?= /usr/local
 # The program, its man pages, its completions and the systemd unit. DESTDIR is put before every path.
 install: build man
 	bash Sources/Deploy/install.sh "$$($(SWIFT) build -c release --show-bin-path)" \
-		.build/plugins/GenerateManual/outputs/muninn "$(DESTDIR)$(PREFIX)"
+		.build/plugins/GenerateManual/outputs/MuninnCommand "$(PREFIX)" "$(DESTDIR)"
 
 # Requests by the thousand, drawn from the server's own description of itself.
 api: build
