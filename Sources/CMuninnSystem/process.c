@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -108,4 +109,14 @@ uint64_t muninn_thread_cpu_time(void) {
 uint64_t muninn_open_file_limit(void) {
   struct rlimit limit;
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (uint64_t)limit.rlim_cur : 1024;
+}
+
+void muninn_return_memory(int threshold, int arenas) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, threshold);
+  mallopt(M_ARENA_MAX, arenas);
+#else
+  (void)threshold;
+  (void)arenas;
+#endif
 }

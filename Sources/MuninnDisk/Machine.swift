@@ -97,6 +97,16 @@ package enum Machine {
   /// CPU time of the calling thread.
   package static func threadNanoseconds() -> UInt64 { muninn_thread_cpu_time() }
 
+  /// For a process that stays: memory that operations free goes back to the system.
+  ///
+  /// Left to itself glibc takes the first large block that is freed as a sign that more of its size
+  /// will be wanted, and keeps all up to that size, 32 MiB at most, in heaps of which each thread
+  /// may have one. The buffers of an operation live as long as it does, so nothing is gained by
+  /// that.
+  package static func returnFreedMemory() {
+    muninn_return_memory(256 << 10, Int32(clamping: max(2, coreCount)))
+  }
+
   /// Puts the calling thread to sleep; a signal may end that early.
   package static func sleep(nanoseconds: UInt64) {
     var time = timespec(

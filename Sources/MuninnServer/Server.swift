@@ -3,6 +3,7 @@ import HummingbirdCore
 import HummingbirdTLS
 package import Logging
 import Muninn
+import MuninnDisk
 import NIOCore
 package import ServiceLifecycle
 
@@ -89,8 +90,9 @@ package struct Server {
     settings: @escaping @Sendable () throws -> ServerOptions,
     onListening: @escaping @Sendable (String) async -> Void
   ) async throws {
-    let upkeep = Upkeep { await reload(settings) }
     Engine.niceness = options.operationNiceness
+    Machine.returnFreedMemory()
+    let upkeep = Upkeep { await reload(settings) }
     try await application(services: [upkeep], onListening: onListening).runService()
     try core.database.close()
   }
@@ -104,8 +106,8 @@ package struct Server {
       try identity?.reload()
       core.settings.replace(values)
       await core.operations.setLimit(fresh.maximumOperations)
-      core.audit.reopen()
       Engine.niceness = fresh.operationNiceness
+      core.audit.reopen()
       core.logger.notice("the settings were read again")
       if fresh.base != options.base || fresh.host != options.host || fresh.port != options.port
         || fresh.tls != options.tls || fresh.auditLog != options.auditLog
