@@ -47,6 +47,7 @@ expect 'open without checkpoints' journal --snapshots 200 --runs 1 --directory "
 expect 'read amplification' generations --size 3 --files 20 --generations 3 --every 2 --runs 1 \
   --directory "$scratch/disk" --plot "$scratch/generations.svg"
 grep -q 'over generations' "$scratch/generations.svg" || fail 'generations drew no picture'
+expect 2 chain "$scratch/chain" --size 3 --files 20 <<<''
 expect 'half forgotten' prune --snapshots 8 --containers 4 --runs 1 --directory "$scratch/disk"
 expect 'simplest within 5 % of the best' readpath "$tree" --runs 1 --threads 1 2
 

@@ -14,6 +14,6 @@ struct Bench: AsyncParsableCommand {
       KernelsCommand.self, EvaluateCommand.self, RooflineCommand.self, TreeCommand.self,
       BackupCommand.self, EncryptionCommand.self, RestoreCommand.self, DefragCommand.self,
       ContainerCommand.self, IndexCommand.self, JournalCommand.self, PruneCommand.self,
-      ReadPathCommand.self, GenerateCommand.self, GenerationsCommand.self,
+      ReadPathCommand.self, GenerateCommand.self, GenerationsCommand.self, ChainCommand.self,
     ])
 }
