@@ -43,8 +43,8 @@ package struct ProcessIdentity: Sendable, Equatable {
     return isSameMachine ? true : nil
   }
 
-  /// Field 22 of `/proc/PID/stat`, after the name, which may hold anything; nil where the process is
-  /// not there, or hidden. Empty for a zombie, which is over too: it writes nothing more.
+  /// Field 22 of `/proc/PID/stat`, after the name, which may hold anything; nil where the process
+  /// is not there, or hidden. Empty for a zombie, which is over too: it writes nothing more.
   private static func beginning(of process: Int32) -> String? {
     let line = firstLine("/proc/\(process)/stat")
     if line.isEmpty { return nil }

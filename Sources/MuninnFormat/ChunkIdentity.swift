@@ -97,6 +97,18 @@ package struct Identifying: Sendable {
     }
   }
 
+  /// Whether a chunk of a block that was checked is the one that was stored under an identity.
+  ///
+  /// The fingerprint alone tells: damage does not keep it, and whoever could make bytes that do has
+  /// the block's key, and the tag's as well. The tag is for chunks that are deduplicated, which
+  /// come from anybody.
+  package func isIntact(_ chunk: UnsafeRawBufferPointer, as identity: ChunkIdentity) -> Bool {
+    switch method {
+    case .xxh3: fingerprint(of: chunk) == identity.fingerprint
+    case .sha256: digest(of: chunk) == identity
+    }
+  }
+
   private func digest(of chunk: UnsafeRawBufferPointer) -> ChunkIdentity {
     var hash = SHA256()
     tagKey.withUnsafeBytes { hash.update(bufferPointer: $0) }

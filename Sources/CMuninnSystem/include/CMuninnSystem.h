@@ -129,9 +129,9 @@ uint64_t muninn_thread_cpu_time(void);
 /* The soft limit of open descriptors. */
 uint64_t muninn_open_file_limit(void);
 
-/* Blocks of memory from `threshold` bytes on go back to the system as soon as they are freed, and at
- * most `arenas` heaps are made for threads from then on. Does nothing where the C library is another
- * one than glibc. */
+/* Blocks of memory from `threshold` bytes on go back to the system as soon as they are freed,
+ * and at most `arenas` heaps are made for threads from then on. Does nothing where the C library
+ * is another one than glibc. */
 void muninn_return_memory(int threshold, int arenas);
 
 /* fallocate; keeps the visible size where `keep_size`. */

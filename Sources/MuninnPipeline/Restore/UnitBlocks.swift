@@ -58,15 +58,15 @@ struct UnitBlocks: ~Copyable {
     }
   }
 
-  /// Checks a chunk against its identity, once. Says what is wrong with it.
+  /// Checks a chunk against its fingerprint, once. Says what is wrong with it.
   mutating func verify(
     _ slot: UInt32, _ container: OpenContainer, _ identifying: Identifying
   ) -> String? {
     let index = Int(slot) - firstSlot
     if states[index] == .unknown {
       let chunk = bytes(starts[index], Int(container.directory.lengths[Int(slot)]))
-      let isGood = identifying.identity(of: chunk) == container.directory.identities[Int(slot)]
-      states[index] = isGood ? .good : .bad
+      let identity = container.directory.identities[Int(slot)]
+      states[index] = identifying.isIntact(chunk, as: identity) ? .good : .bad
     }
     if states[index] == .good { return nil }
     if let ordinal = container.directory.block(ofSlot: slot), let loss = losses[ordinal] {
