@@ -66,6 +66,7 @@ api: build
 # 50 file systems, 200 clients, 8 backups at a time, for SECONDS.
 SECONDS ?= 600
 load: build
+	bash Tests/packages.sh load
 	MUNINN="$$($(SWIFT) build -c release --show-bin-path)/muninn" \
 		python3 Benchmarks/server/load.py --seconds $(SECONDS)
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing. usage: packages.sh build|demo|test
+# Installs the Debian packages that are missing. usage: packages.sh build|demo|test|load
 #   build  the headers that the C kernels are compiled against
 #   demo   those, and what the demonstration calls
 #   test   those, and what the shell tests call
+#   load   those, and what polls a server
 set -euo pipefail
 
 packages=(liblz4-dev libxxhash-dev)
@@ -10,7 +11,8 @@ case ${1:?build, demo or test} in
   build) ;;
   demo) packages+=(rsync attr acl curl jq) ;;
   test) packages+=(rsync attr acl curl jq lz4 xxhash strace e2fsprogs util-linux) ;;
-  *) echo "packages.sh: '$1' is none of build, demo, test" >&2; exit 64 ;;
+  load) packages+=(wrk) ;;
+  *) echo "packages.sh: '$1' is none of build, demo, test, load" >&2; exit 64 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
