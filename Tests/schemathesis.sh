@@ -37,5 +37,6 @@ cd "$scratch"
   --request-timeout 30 --continue-on-failure --no-color 2>&1 | tee "$scratch/report" | tail -n 60
 status=${PIPESTATUS[0]}
 kill -0 "$server" || fail "the server ended: $(tail -5 "$scratch/server.log")"
-printf 'schemathesis: resident %d KiB before, %d KiB after\n' "$before" "$(resident)"
+requests=$(curl -sS "$url/metrics" | awk '/^hb_requests_total/ { sum += $NF } END { print sum }')
+printf 'schemathesis: %d requests, resident %d KiB before, %d KiB after\n' "$requests" "$before" "$(resident)"
 [[ $status == 0 ]] || fail 'schemathesis has findings'
