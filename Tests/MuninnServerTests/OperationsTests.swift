@@ -86,6 +86,33 @@ import Testing
     }
   }
 
+  /// The end is seen while claims are still let go: the next one waits for that, and is not refused.
+  @Test func whoSawTheEndMayStartTheNext() async throws {
+    try await withServer(.inside) { server in
+      try await server.register("A", over: try server.makeTree())
+      let core = server.server.core
+      let record = try #require(try await core.database.fileSystem(named: "A"))
+      for _ in 0..<20 {
+        try await core.operations.hold(record, for: "A backup")
+        let new = NewOperation(
+          kind: .backup, fileSystemID: record.id, fileSystemName: "A", location: "/nowhere",
+          started: .now, progress: .object([:]))
+        _ = try await core.operations.start(
+          new, status: BackupStatus(started: .now, progress: .object([:]))
+        ) { _ in
+          OperationEnd(.completed)
+        } release: { operations in
+          try? await Task.sleep(for: .milliseconds(30))
+          await operations.release(record.id)
+        }
+        #expect(try await server.finalStatus(of: "A")["Success"] == .bool(true))
+      }
+      try await core.operations.hold(record, for: "An update")
+      await core.operations.release(record.id)
+      try await server.send(.delete, "/fs/A/config?name=Raven/Backup/Status", expecting: 204)
+    }
+  }
+
   @Test func aRestoreWaitsItsTimeForAnotherOne() async throws {
     try await withServer(.inside) { server in
       let operations = server.server.core.operations

@@ -8,7 +8,7 @@ import ServiceLifecycle
 ///
 /// A claim is taken before a request is looked at further, so of two requests at the same time
 /// exactly one goes on. A claim that an operation takes over is let go when the operation is over
-/// and its end is written down.
+/// and its end is written down. Whoever saw the end may come sooner, and then waits for that.
 package actor Operations {
   struct Running {
     var record: OperationRecord
@@ -16,9 +16,11 @@ package actor Operations {
     let progress: LiveProgress
     /// What is cancelled.
     var work: Task<OperationEnd, Never>?
-    /// Ends once the operation's end is written down. Never cancelled: writing stops where its task
-    /// is.
+    /// Ends once the operation's end is written down and its claims are let go. Never cancelled:
+    /// writing stops where its task is.
     var supervision: Task<Void, Never>?
+    /// Whether its end could not be written down at once.
+    var isStuck = false
   }
 
   let database: StateDatabase
@@ -53,7 +55,10 @@ package actor Operations {
 
 extension Operations {
   /// Holds a file system for `purpose`; 409 where something else holds it.
-  package func hold(_ fileSystem: FileSystemRecord, for purpose: String) throws(Refusal) {
+  package func hold(
+    _ fileSystem: FileSystemRecord, for purpose: String
+  ) async throws(Refusal) {
+    await settle()
     try refuseWhileStopping()
     if let other = held[fileSystem.id] {
       throw Refusal(
@@ -65,7 +70,8 @@ extension Operations {
 
   package func release(_ fileSystemID: String) { held[fileSystemID] = nil }
 
-  func hold(name: String) throws(Refusal) {
+  func hold(name: String) async throws(Refusal) {
+    await settle()
     guard names.insert(FileSystemRecord.key(name)).inserted else {
       throw Refusal(.conflict, "A file system named '\(name)' is being made or restored right now.")
     }
@@ -85,7 +91,8 @@ extension Operations {
   func release(repository: String) { writers[repository] = nil }
 
   /// Holds a repository for upkeep, of which one at a time is enough; 409 where one is under way.
-  package func hold(upkeepOf repository: Repository) throws(Refusal) {
+  package func hold(upkeepOf repository: Repository) async throws(Refusal) {
+    await settle()
     guard tended.insert(repository.id).inserted else {
       throw Refusal(
         .conflict,
@@ -94,6 +101,15 @@ extension Operations {
   }
 
   package func release(upkeepOf repository: Repository) { tended.remove(repository.id) }
+
+  /// Waits until every operation whose end can be seen has let go of what it held. One whose end
+  /// cannot be written down keeps nobody.
+  func settle() async {
+    while let ending = running.values.first(where: { $0.record.outcome != .running && !$0.isStuck })
+    {
+      await ending.supervision?.value
+    }
+  }
 
   func refuseWhileStopping() throws(Refusal) {
     if isStopping { throw Refusal(.serviceUnavailable, "The server is shutting down.") }
@@ -128,6 +144,7 @@ extension Operations {
     let supervision = Task {
       await self.finish(record.id, await task.value)
       await release(self)
+      self.forget(record.id)
     }
     running[record.id]?.work = task
     running[record.id]?.supervision = supervision
@@ -175,11 +192,11 @@ extension Operations {
         break
       } catch {
         logger.error("an operation's end could not be recorded: \(error)")
+        running[id]?.isStuck = true
         if isStopping { break }
         try? await Task.sleep(for: .seconds(5))
       }
     }
-    running[id] = nil
     OperationMetrics.count(entry.record)
     logger.info(
       "operation ended",
@@ -188,6 +205,8 @@ extension Operations {
         "error": "\(end.error ?? "none")",
       ])
   }
+
+  private func forget(_ id: Int64) { running[id] = nil }
 
   /// Cancels an operation. False where it is over, or there never was one.
   func cancel(_ id: Int64) -> Bool {
@@ -222,6 +241,12 @@ extension Operations {
       if let status = entry.status { return LiveStatus(status, entry.progress) }
     }
     return nil
+  }
+
+  /// Whether a backup of a file system runs, or its end is not written down yet.
+  func isBackupUnderWay(of fileSystemID: String) async -> Bool {
+    await settle()
+    return liveStatus(of: fileSystemID) != nil
   }
 
   /// How many of each kind run.

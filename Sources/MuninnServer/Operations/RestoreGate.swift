@@ -50,6 +50,7 @@ extension Operations {
 
   /// Takes the restore gate, waiting at most `seconds` for it; 503 where it stays taken.
   package func takeRestoreGate(waiting seconds: Double?) async throws(Refusal) {
+    await settle()
     try refuseWhileStopping()
     if gate.tryTake() { return }
     guard let seconds, seconds > 0 else {

@@ -34,7 +34,7 @@ extension Routes {
     router.delete("fs/:name/config") { request, context in
       let fileSystem = try await core.fileSystem(named: try context.component("name"))
       let name = try Self.itemName(request)
-      if BackupStatus.isName(name), await core.operations.liveStatus(of: fileSystem.id) != nil {
+      if BackupStatus.isName(name), await core.operations.isBackupUnderWay(of: fileSystem.id) {
         throw Refusal(.conflict, "A backup is running; its status stays until it is over.")
       }
       guard try await core.database.removeItem(name, of: fileSystem.id) else {
