@@ -76,6 +76,31 @@ import Testing
     #expect(needing.isSuperset(of: [id(1001), id(1003)]))
   }
 
+  /// What a forgotten base would mean today is nothing to a set that took it out in the name that it
+  /// had then.
+  @Test func whatAForgottenBaseBecameIsNotMissed() {
+    let state = state([
+      [.containers([1, 2].map { record(id($0)) }), snapshot(1, base: nil, added: [1, 2])],
+      [snapshot(2, base: 1, added: [], removed: [1]), snapshot(3, base: nil, added: [1])],
+      [.forgotten([id(1001)])],
+      [.repacked(added: [record(id(11))], removed: [id(1)])],
+      [.forgotten([id(1003)]), .condemned([id(11)])],
+    ])
+    #expect(state.containerSet(of: id(1002)) == [id(2)])
+    #expect(state.incompleteSets().isEmpty)
+  }
+
+  @Test func whatCameInThePlaceOfARepackedContainerIsMissed() {
+    let state = state([
+      [.containers([1, 2].map { record(id($0)) }), snapshot(1, base: nil, added: [1, 2])],
+      [.repacked(added: [record(id(11))], removed: [id(1)])],
+      [snapshot(2, base: 1, added: [], removed: [11]), .condemned([id(11)])],
+    ])
+    let missing = state.incompleteSets()
+    #expect(missing.map(\.snapshot.id) == [id(1001)])
+    #expect(missing.first?.missing == [id(11)])
+  }
+
   @Test func whatIsMissingIsSaid() {
     let state = state([
       [.containers([record(id(1))]), snapshot(1, base: nil, added: [1, 2])],

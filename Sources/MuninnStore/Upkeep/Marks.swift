@@ -20,6 +20,11 @@ struct ContainerMarks {
   /// By the number of repacks that came before: what the snapshots of that time name.
   private var marks: [Int: [UInt64]] = [:]
   private let repacks: [(removed: [Int], added: [Int])]
+  /// By the number of repacks that came before: the containers that a set of that time must not
+  /// have, since they, or what stands in their place today, are not live. Empty where nobody asks.
+  private var lost: [Int: [UInt64]] = [:]
+  /// What the sets of snapshots have of those.
+  private var hits: [(snapshot: Identifier, containers: Set<Identifier>, repacksBefore: Int)] = []
 
   private struct Node {
     let set: ContainerSet
@@ -46,6 +51,63 @@ struct ContainerMarks {
     return marks.result()
   }
 
+  /// For each live snapshot that lacks some, the containers of its set that are not live. Exact, as
+  /// `JournalState.containerSet(of:)` is, for all of them in one walk. A set whose base is lost
+  /// counts as if the base were empty.
+  static func missing(in journal: JournalState) -> [Identifier: Set<Identifier>] {
+    var marks = ContainerMarks(journal)
+    // Nothing throws that is lenient.
+    for snapshot in journal.snapshots { try? marks.add(snapshot.id, journal, isLenient: true) }
+    marks.findLost(journal)
+    _ = marks.walk()
+    var missing: [Identifier: Set<Identifier>] = [:]
+    for hit in marks.hits {
+      var set = hit.containers
+      for repack in journal.repacks[min(hit.repacksBefore, journal.repacks.count)...]
+      where !set.isDisjoint(with: repack.removed) {
+        set.subtract(repack.removed)
+        set.formUnion(repack.added)
+      }
+      missing[hit.snapshot] = set.filter { journal.containers[$0] == nil }
+    }
+    return missing
+  }
+
+  /// From the newest repack back: an old container is lost if one that stands in its place is.
+  private mutating func findLost(_ journal: JournalState) {
+    for node in nodes.values { for id in node.set.added { _ = ordinal(id) } }
+    var bits = [UInt64](repeating: 0, count: ids.count / 64 + 1)
+    for (ordinal, id) in ids.enumerated() where journal.containers[id] == nil {
+      bits[ordinal >> 6] |= 1 << UInt64(ordinal & 63)
+    }
+    let times = Set(nodes.values.map(\.repacksBefore))
+    var time = repacks.count
+    while true {
+      if times.contains(time) { lost[time] = bits }
+      guard time > 0 else { return }
+      time -= 1
+      let isLost = repacks[time].added.contains { bits[$0 >> 6] >> UInt64($0 & 63) & 1 == 1 }
+      for old in repacks[time].removed {
+        let bit: UInt64 = 1 << UInt64(old & 63)
+        bits[old >> 6] = isLost ? bits[old >> 6] | bit : bits[old >> 6] & ~bit
+      }
+    }
+  }
+
+  /// Notes what a snapshot, at which the walk is, has of lost containers.
+  private mutating func noteLost(_ id: Identifier, _ time: Int) {
+    guard let lost = lost[time] else { return }
+    var found: Set<Identifier> = []
+    for word in 0..<min(lost.count, current.count) {
+      var rest = lost[word] & current[word]
+      while rest != 0 {
+        found.insert(ids[word * 64 + rest.trailingZeroBitCount])
+        rest &= rest - 1
+      }
+    }
+    if !found.isEmpty { hits.append((id, found, time)) }
+  }
+
   private init(_ journal: JournalState) {
     var ordinals: [Identifier: Int] = [:]
     var ids: [Identifier] = []
@@ -61,13 +123,19 @@ struct ContainerMarks {
   }
 
   /// Adds a snapshot and the chain of those that its set is a difference to.
-  private mutating func add(_ id: Identifier, _ journal: JournalState) throws(StoreError) {
+  private mutating func add(
+    _ id: Identifier, _ journal: JournalState, isLenient: Bool = false
+  ) throws(StoreError) {
     var next = id
     var child: Identifier?
     while true {
       let isKnown = nodes[next] != nil
       if !isKnown {
         guard let (set, before) = journal.writtenSet(of: next) else {
+          if isLenient {
+            if let child { roots.append(child) }
+            break
+          }
           throw StoreError(
             .damaged,
             "the container set of snapshot \(next) is lost, so that nobody can say what snapshots "
@@ -114,7 +182,9 @@ struct ContainerMarks {
         repack(&current, from: repacksDone, upTo: node.repacksBefore, &flipped)
         for id in node.set.removed { set(ordinal(id), to: false, &current, &flipped) }
         for id in node.set.added { set(ordinal(id), to: true, &current, &flipped) }
-        if node.isWanted { mark(node.repacksBefore) }
+        if node.isWanted {
+          if lost.isEmpty { mark(node.repacksBefore) } else { noteLost(id, node.repacksBefore) }
+        }
         steps.append(.leave(flipped))
         let done = max(repacksDone, node.repacksBefore)
         steps += node.children.map { .enter($0, repacksDone: done) }

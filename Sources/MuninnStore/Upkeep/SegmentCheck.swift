@@ -133,20 +133,14 @@ extension JournalState {
 
   /// For each snapshot, superseded ones left out, the containers of its set that are not live.
   package func incompleteSets() -> [(snapshot: SnapshotRecord, missing: Set<Identifier>)] {
-    let repacked = Set(repacks.flatMap(\.removed))
-    var gone: [Identifier: Set<Identifier>] = [:]
+    let missing = ContainerMarks.missing(in: self)
+    guard !missing.isEmpty else { return [] }
     let superseded = superseded
-    var found: [(snapshot: SnapshotRecord, missing: Set<Identifier>)] = []
-    for snapshot in snapshots {
-      let set = snapshot.containers
-      var own = Set(set.added.filter { containers[$0] == nil && !repacked.contains($0) })
-      if let base = set.base {
-        let inherited = gone[base] ?? containerSet(of: base).filter { containers[$0] == nil }
-        own.formUnion(inherited.subtracting(set.removed))
+    return snapshots.compactMap { snapshot in
+      guard let missing = missing[snapshot.id], !superseded.contains(snapshot.id) else {
+        return nil
       }
-      gone[snapshot.id] = own
-      if !own.isEmpty, !superseded.contains(snapshot.id) { found.append((snapshot, own)) }
+      return (snapshot, missing)
     }
-    return found
   }
 }
