@@ -49,6 +49,5 @@ stage 'memory' bash Tests/memory.sh short
 stage 'hostile tree' bash Tests/hostile.sh short
 stage 'the seed page' bash Tests/seedpage.sh
 stage 'kill -9 of the server' bash Tests/servercrash.sh short
-stage 'store and pipeline under sanitizers' bash Tests/sanitize.sh short
 printf '\n(%d s so far)\n' $((SECONDS - begun))
 stage 'swift test' tests
