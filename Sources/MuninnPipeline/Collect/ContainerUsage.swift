@@ -94,13 +94,31 @@ final class ContainerUsage {
     return markEveryPlace(of: reference, page)
   }
 
+  /// Marks the chunk in every container that has it. Once in each: whoever looks for it there finds
+  /// it by its identity, and what several repackings have brought together is needed once.
   private func markEveryPlace(of reference: ChunkReference, _ page: UInt32) -> Bool {
     guard let places = try? index.everyPlace(of: reference.identity), !places.isEmpty else {
       return false
     }
+    var chosen: [Identifier: ChunkLocation] = [:]
+    for place in places {
+      let other = chosen[place.container]
+      if other == nil || (isMarked(place) && !(other.map(isMarked) ?? false)) {
+        chosen[place.container] = place
+      }
+    }
     var isSound = true
-    for place in places { isSound = mark(reference, at: place, page) && isSound }
+    for place in places where chosen[place.container] == place {
+      isSound = mark(reference, at: place, page) && isSound
+    }
     return isSound
+  }
+
+  private func isMarked(_ place: ChunkLocation) -> Bool {
+    guard let ordinal = ordinals[place.container],
+      place.slot < items[ordinal].record.chunkCount
+    else { return false }
+    return isUsed(ordinal, slot: Int(place.slot))
   }
 
   private func mark(

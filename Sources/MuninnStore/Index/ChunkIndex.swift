@@ -222,7 +222,8 @@ package final class ChunkIndex: Sendable {
     }
     if let standIn { proposed += standIn.places(of: prefix) }
     var found: [ChunkLocation] = []
-    for place in proposed where live[place.container] != nil && !found.contains(place) {
+    var seen: Set<ChunkLocation> = []
+    for place in proposed where live[place.container] != nil && seen.insert(place).inserted {
       let directory = try store.container(place.container).directory
       if Int(place.slot) < directory.chunkCount,
         directory.identities[Int(place.slot)] == identity

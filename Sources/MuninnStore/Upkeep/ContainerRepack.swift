@@ -149,7 +149,7 @@ package struct ContainerRepack {
         if cancellation.isCancelled {
           throw StoreError(.cancelled, "the repacking was cancelled; what was committed stays")
         }
-        try copy(chunk, work, blocks, writer)
+        try copy(chunk, isManifest: slice.isManifest, work, blocks, writer)
       }
       try writer.finish()
     } catch {
@@ -159,11 +159,17 @@ package struct ContainerRepack {
   }
 
   private func copy(
-    _ chunk: RepackPlan.Chunk, _ work: RepackWork, _ blocks: RepackBlocks,
+    _ chunk: RepackPlan.Chunk, isManifest: Bool, _ work: RepackWork, _ blocks: RepackBlocks,
     _ writer: ContainerWriter
   ) throws(StoreError) {
     let source = Int(chunk.source)
     guard let container = work.container(source) else { return }
+    let identity = container.directory.identities[Int(chunk.slot)]
+    // What several sources have is copied once, and that copy stands for all.
+    if let holder = work.holder(of: identity, isManifest: isManifest) {
+      work.note(source, in: holder)
+      return progress(UInt64(container.directory.lengths[Int(chunk.slot)]))
+    }
     let bytes: UnsafeRawBufferPointer
     do throws(StoreError) {
       bytes = try blocks.chunk(container, chunk.slot, grant)
@@ -174,15 +180,24 @@ package struct ContainerRepack {
       return
     }
     let place = try writer.nextLocation()
-    try writer.append(bytes, identity: container.directory.identities[Int(chunk.slot)])
-    work.note(source, in: place.container, bytes.count)
+    try writer.append(bytes, identity: identity)
+    work.note(source, in: place.container)
+    work.noteCopy(of: identity, isManifest: isManifest, in: place.container, bytes.count)
     progress(UInt64(bytes.count))
   }
 }
 
 /// What the threads of one repacking have in common.
 private final class RepackWork: Sendable {
+  /// Pages of manifests lie in containers of their own.
+  struct Copy: Hashable {
+    let identity: ChunkIdentity
+    let isManifest: Bool
+  }
+
   struct State {
+    /// Where each chunk that was copied is now.
+    var copies: [Copy: Identifier] = [:]
     var opened: [Int: OpenContainer] = [:]
     var holders: [Int: Set<Identifier>] = [:]
     var failed: Set<Int> = []
@@ -237,9 +252,20 @@ private final class RepackWork: Sendable {
     }
   }
 
-  func note(_ source: Int, in container: Identifier, _ byteCount: Int) {
+  func note(_ source: Int, in container: Identifier) {
+    state.withLock { _ = $0.holders[source, default: []].insert(container) }
+  }
+
+  /// The new container that a chunk was copied to; nil before it was.
+  func holder(of identity: ChunkIdentity, isManifest: Bool) -> Identifier? {
+    state.withLock { $0.copies[Copy(identity: identity, isManifest: isManifest)] }
+  }
+
+  func noteCopy(
+    of identity: ChunkIdentity, isManifest: Bool, in container: Identifier, _ byteCount: Int
+  ) {
     state.withLock { state in
-      state.holders[source, default: []].insert(container)
+      state.copies[Copy(identity: identity, isManifest: isManifest)] = container
       state.byteCount += UInt64(byteCount)
     }
   }

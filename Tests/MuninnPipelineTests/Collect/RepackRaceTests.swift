@@ -131,6 +131,97 @@ import Testing
     try scene.expectNoGarbage()
   }
 
+  /// What two writers have stored at the same moment is there twice, and once after a repacking of
+  /// both containers.
+  @Test func whatTwoWritersStoredIsKeptOnce() throws {
+    let scene = stage.scene
+    var generator = SeededGenerator(seed: 6)
+    try scene.backups.write("common", generator.manyBytes(200_000))
+    let (store, failure) = try opened(at: .commitPrepared) { try scene.commit() }
+    try backUp(on: store)
+    #expect(failure.withLock { $0 } == nil)
+    #expect(try copies().values.contains(2))
+    try repackEverything()
+    try scene.expectWhole()
+    // Both snapshots mean the same copy now, in the only container of its window.
+    #expect(try copies().values.allSatisfy { $0 == 1 })
+    try scene.prune()
+    try scene.expectWhole()
+    try scene.expectNoGarbage()
+    #expect(try scene.unused() == 0)
+  }
+
+  /// A container that has a chunk twice, as repackings once left them, loses the second copy.
+  @Test func aSecondCopyInOneContainerIsNotNeeded() throws {
+    let scene = stage.scene
+    var generator = SeededGenerator(seed: 7)
+    try scene.backups.write("common", generator.manyBytes(200_000))
+    let (other, failure) = try opened(at: .commitPrepared) { try scene.commit() }
+    try backUp(on: other)
+    #expect(failure.withLock { $0 } == nil)
+    let store = try scene.backups.store()
+    let journal = try store.loadJournal()
+    let session = try WriteSession(store: store, limits: .repacker, work: .repack)
+    defer { session.end() }
+    let writer = session.makeContainerWriter(isManifest: false, level: 1)
+    let reader = ChunkReader(store: store)
+    var commit = RepackCommit(seen: Set(journal.snapshots.map(\.id)))
+    for record in journal.containers.values where !record.isManifest {
+      let directory = try store.openContainer(record.id).directory
+      for slot in directory.identities.indices {
+        let identity = directory.identities[slot]
+        let reference = ChunkReference(
+          identity: identity, length: directory.lengths[slot],
+          location: ChunkLocation(container: record.id, slot: UInt32(slot)))
+        let holder = try writer.nextLocation().container
+        try reader.read(reference).withUnsafeBytesTyped { (bytes) throws(StoreError) in
+          try writer.append(bytes, identity: identity)
+        }
+        commit.holders[record.id, default: []].insert(holder)
+      }
+    }
+    try writer.finish()
+    _ = try session.commit(commit)
+    session.end()
+    #expect(try copies().values.contains(2))
+    try scene.expectWhole()
+    try scene.prune()
+    try scene.expectWhole()
+    try scene.expectNoGarbage()
+    #expect(try copies().values.allSatisfy { $0 == 1 })
+    #expect(try scene.unused() == 0)
+  }
+
+  /// Repacks all containers in one go.
+  private func repackEverything() throws {
+    let store = try stage.scene.backups.store()
+    let (registration, journal) = try Registration.begin(store, .repack)
+    defer { registration.end() }
+    let survey = try UsageSurvey(journal, store: store, cancellation: Cancellation())
+    let items = Array(survey.usage.items.indices)
+    let windows = survey.windows(of: items, try survey.order(of: items), byteCount: .max)
+    #expect(windows.count == 1)
+    let repack = ContainerRepack(
+      store: store, level: 1, threads: 2, cancellation: Cancellation(), grant: { _ in },
+      progress: { _ in })
+    for window in windows {
+      let result = try repack.run(window.plan, seen: survey.seen)
+      #expect(result.removed.count == items.count)
+    }
+  }
+
+  /// How often each chunk of files lies in a live container.
+  private func copies() throws -> [ChunkIdentity: Int] {
+    let store = try stage.scene.backups.store()
+    var counts: [ChunkIdentity: Int] = [:]
+    for record in try store.loadJournal().containers.values where !record.isManifest {
+      for identity in try store.openContainer(record.id).directory.identities {
+        counts[identity, default: 0] += 1
+      }
+    }
+    return counts
+  }
+
   @Test func ofTwoRepackersOneWins() throws {
     let scene = stage.scene
     let (store, failure) = try opened(at: .commitPrepared) {
