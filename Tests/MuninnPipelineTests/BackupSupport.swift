@@ -117,6 +117,15 @@ final class BackupScene {
     return result.output + result.errors + (result.status == 0 ? "" : "status \(result.status)")
   }
 
+  /// Leaf pages of a snapshot's manifest.
+  func leafCount(of snapshot: SnapshotRecord) throws -> Int {
+    let reader = ChunkReader(store: try store())
+    var leaves = try TreeReader(snapshot.root, reader: reader)
+    var count = 0
+    while try leaves.nextLeaf() != nil { count += 1 }
+    return count
+  }
+
   func entries(of snapshot: SnapshotRecord) throws -> [String: ManifestEntry] {
     var entries: [String: ManifestEntry] = [:]
     let listing = SnapshotListing(

@@ -47,6 +47,38 @@ import Testing
     #expect(second.containers.added.isEmpty && second.containers.removed.isEmpty)
   }
 
+  /// Pages that are taken over as they are make the same manifest as pages that are made of every
+  /// entry anew, whatever changed between them.
+  @Test func pagesTakenOverAreWhatTheyWouldBe() throws {
+    var generator = SeededGenerator.printed()
+    let scene = try BackupScene()
+    for number in 0..<24 { try scene.makeDirectory("d\(number)") }
+    func name() -> String { "d\(generator.next() % 24)/file-\(generator.next() % 60)" }
+    for _ in 0..<900 { try scene.write(name(), generator.bytes(Int(generator.next() % 300))) }
+    var parent = try scene.backUp().snapshot
+    let pageCount = try scene.leafCount(of: parent)
+    #expect(pageCount > 4, "several pages")
+    for turn in 0..<8 {
+      for _ in 0..<(turn % 4) { try scene.write(name(), generator.bytes(200)) }
+      if turn == 2 { try removeTree(scene.source + "/d7") }
+      if turn == 3 { try scene.write("a", [1]) }
+      if turn == 5 { try scene.write("z", [1]) }
+      if turn == 6 { try removeTree(scene.source + "/a") }
+      let next = try scene.backUp(parent: parent).snapshot
+      let full = try scene.backUp(parent: next) { $0.isFull = true }.snapshot
+      #expect(next.root == full.root, "turn \(turn)")
+      #expect(next.counts.entries == full.counts.entries)
+      #expect(next.counts.bytes == full.counts.bytes)
+      #expect(next.counts.filesUnchanged > 0)
+      let isSame = next.root == parent.root
+      #expect(isSame == (turn % 4 == 0), "turn \(turn)")
+      try scene.expectRestored(next)
+      parent = next
+    }
+    let problems = try scene.check().problems
+    #expect(problems.isEmpty, "\(problems)")
+  }
+
   @Test func onlyWhatChangedIsRead() throws {
     let scene = try BackupScene()
     try scene.makeSmallTree(seed: 2)

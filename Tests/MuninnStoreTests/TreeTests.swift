@@ -59,7 +59,7 @@ import Testing
 
   private func leaves(_ tree: inout TreeReader, _ reader: ChunkReader) throws -> [[UInt8]] {
     var found: [[UInt8]] = []
-    while let leaf = try tree.nextLeaf() { found.append(try reader.read(leaf)) }
+    while tree.hasMore, let leaf = try tree.nextLeaf() { found.append(try reader.read(leaf)) }
     return found
   }
 
@@ -76,6 +76,7 @@ import Testing
     var tree = try TreeReader(root, reader: reader)
     #expect(try leaves(&tree, reader) == keys)
     #expect(try tree.nextLeaf() == nil)
+    #expect(!tree.hasMore)
     if count == 3000 { #expect(root.level >= 1) }
     var all: [ChunkReference] = []
     try TreeReader.forEachPage(root, reader: reader) { all.append($0) }

@@ -93,7 +93,7 @@ final class AssembleStage: Sendable {
       case .batch(let batch):
         if partial != nil, writer.meetsNewContainer(batch) { partial?.remember(writer) }
         try append(batch, to: &writer, &linked, late)
-        shared.counters.add(entries: UInt64(batch.entries.count))
+        shared.counters.add(entries: UInt64(batch.entryCount))
       }
     }
     guard !state.withLock({ $0.isCancelled }) else {
@@ -130,7 +130,9 @@ final class AssembleStage: Sendable {
     }
     var batch = batch
     var links = batch.links[...]
+    var pages = batch.pages[...]
     for (place, entry) in batch.entries.enumerated() {
+      try append(&pages, upTo: place, to: &writer)
       var found: ManifestEntry? = entry
       if let link = links.first, link.place == place {
         links.removeFirst()
@@ -149,7 +151,19 @@ final class AssembleStage: Sendable {
       }
       if let found { try fromStore { () throws(StoreError) in try writer.append(found) } }
     }
+    try append(&pages, upTo: batch.entries.count, to: &writer)
     writer.end(batch)
+  }
+
+  /// Appends the pages that come before an entry.
+  private func append(
+    _ pages: inout ArraySlice<(place: Int, page: ParentPage)>, upTo place: Int,
+    to writer: inout ManifestWriter
+  ) throws(PipelineError) {
+    while let first = pages.first, first.place <= place {
+      pages.removeFirst()
+      try fromStore { () throws(StoreError) in try writer.append(first.page) }
+    }
   }
 }
 

@@ -14,9 +14,9 @@ internal import Synchronization
 /// commit         containers and segment durable, then the journal record -> SnapshotRecord
 /// ```
 ///
-/// Walking and comparing run on the calling thread; half as many threads as workers, at least one,
-/// list ahead of it; `threads` workers; one thread assembles; the session's syncs. Every queue
-/// between them is bounded.
+/// Walking and comparing run on the calling thread; as many threads as there are workers list ahead
+/// of it, since of an unchanged tree that is most of the work; one thread assembles; the session's
+/// syncs. Every queue between them is bounded.
 package struct BackupPipeline {
   private let store: Store
   private let options: BackupOptions
@@ -107,7 +107,7 @@ package struct BackupPipeline {
     let assembled = Monitor<ManifestWriter.Result?>(nil)
     // One that lists ahead is enough for a disk whose head would have to jump between two.
     let threads = shared.options.threads
-    let listerCount = shared.options.readers == 1 ? 1 : max(1, threads / 2)
+    let listerCount = shared.options.readers == 1 ? 1 : threads
     let listers = (0..<(walk == nil ? 0 : listerCount)).map { _ in
       WorkerThread.start(name: "muninn-walk") { walk?.runAhead() }
     }

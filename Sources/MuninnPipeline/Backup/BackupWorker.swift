@@ -100,11 +100,12 @@ final class BackupWorker {
 
   private func process(_ batch: Batch) throws(PipelineError) {
     begin()
-    finished.entries = batch.ready
+    finished = batch.finished
     var large: LargeEntry?
     for item in batch.items {
       switch item {
       case .ready(let entry): finished.entries.append(entry)
+      case .page(let page): finished.append(page)
       case .link(let walked, let name): finished.append(walked, name)
       case .stream(let source, let entry): large = try readStream(source, entry)
       case .rewrite(let entry, let walked):
@@ -126,7 +127,6 @@ final class BackupWorker {
     try settle()
     if let large { try finishLarge(large) }
     prove()
-    finished.counts = batch.counts
     if let first = batch.items.first { shared.counters.setCurrentPath(first.path) }
     shared.assemble.deliver(finished, sequence: batch.sequence)
   }

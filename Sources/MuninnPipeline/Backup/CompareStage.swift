@@ -14,12 +14,27 @@ struct ComparedParent {
 }
 
 /// Meets the walk with the parents' manifests, partial ones before the complete one: decides for
-/// each entry whether it is taken over or read, and hands batches on. Belongs to the thread of the
-/// walk.
-struct CompareStage {
+/// each entry whether it is taken over or read, and hands batches on. Of a page whose entries are
+/// all taken over as they are, the page is handed on. Belongs to the thread of the walk.
+struct CompareStage: ~Copyable {
   private static let maximumBatchBytes: UInt64 = 1 << 20
   private static let maximumBatchReads = 128
   private static let maximumBatchEntries = 1024
+
+  /// What a restored tree has in the place of what the snapshot says.
+  private typealias Identity = (inode: UInt64, changedNanoseconds: Int64)
+
+  /// What the parents know of an entry of the walk.
+  private enum Known {
+    case nothing
+    /// Only that there was something of its path.
+    case path
+    /// Everything, and it is in the page as it is here.
+    case same(ParentPage, place: Int)
+    /// Everything, apart from where it is now.
+    case unchanged(ManifestEntry)
+  }
+
   /// A file whose time of change lies this close before the parent's start may have changed again
   /// within the clock's grain: a tick of the slowest kernel.
   private static let clockGrainNanoseconds: Int64 = 10_000_000
@@ -39,6 +54,8 @@ struct CompareStage {
   private var batch = Batch(sequence: 0)
   private var batchBytes: UInt64 = 0
   private var batchReads = 0
+  /// Neighbours in a page of a parent that are taken over as they are, and not in the batch yet.
+  private var kept: (page: ParentPage, range: Range<Int>)?
   private var hardLinks = HardLinks()
   private(set) var counts = SnapshotCounts()
   /// Bytes of the files that were handed on to be read.
@@ -82,32 +99,42 @@ struct CompareStage {
     let link = hardLinks.link(walked)
     counts.entries += 1
     if walked.status.kind == .directory { counts.directories += 1 }
-    let (unchanged, isKnown) = try look(up: walked, passed)
-    if var entry = unchanged {
-      if options.isFull, entry.kind == .file {
+    let isFile = walked.status.kind == .file
+    switch try look(up: walked, link, passed) {
+    case .same(let page, let place):
+      if isFile {
+        counts.files += 1
         counts.filesUnchanged += 1
-        read(walked, link, expected: entry.content)
-      } else {
-        entry.hardLink = link
-        if entry.kind == .file {
-          counts.files += 1
-          counts.filesUnchanged += 1
-        }
-        if try isToBeRewritten(entry) {
-          batch.append(.rewrite(entry, walked))
-          batchReads += 1
-          batchBytes += min(entry.size, CompareStage.maximumBatchBytes)
-        } else {
-          if entry.kind == .file { counters.add(bytes: entry.size) }
-          batch.append(.ready(entry))
-        }
+        counters.add(bytes: walked.status.size)
       }
-    } else if walked.status.kind == .file {
-      if !isKnown { counts.filesNew += 1 } else { counts.filesChanged += 1 }
+      keep(page, place)
+    case .unchanged(let entry) where isFile && options.isFull:
+      counts.filesUnchanged += 1
+      read(walked, link, expected: entry.content)
+    case .unchanged(let entry):
+      if isFile {
+        counts.files += 1
+        counts.filesUnchanged += 1
+      }
+      if try isToBeRewritten(entry) {
+        append(.rewrite(entry, walked))
+        batchReads += 1
+        batchBytes += min(entry.size, CompareStage.maximumBatchBytes)
+      } else {
+        if isFile { counters.add(bytes: entry.size) }
+        append(.ready(entry))
+      }
+    case .path where isFile:
+      counts.filesChanged += 1
       read(walked, link, expected: nil)
-    } else if let entry = describe(walked, link, fail: fail) {
-      batch.append(.ready(entry))
+    case .nothing where isFile:
+      counts.filesNew += 1
+      read(walked, link, expected: nil)
+    case .path, .nothing:
+      if let entry = describe(walked, link, fail: fail) { append(.ready(entry)) }
     }
+    // A page is not cut in two by the end of a batch.
+    guard kept == nil else { return }
     if batchBytes >= CompareStage.maximumBatchBytes || batchReads >= CompareStage.maximumBatchReads
       || batch.entryCount >= CompareStage.maximumBatchEntries
     {
@@ -115,27 +142,64 @@ struct CompareStage {
     }
   }
 
-  /// The first parent's entry that shows the file unchanged, and whether any has its path.
+  /// Lays an entry of a parent's page beside its neighbours before it.
+  private mutating func keep(_ page: ParentPage, _ place: Int) {
+    if let run = kept, run.page === page, run.range.upperBound == place {
+      kept?.range = run.range.lowerBound..<(place + 1)
+    } else {
+      handOnKept()
+      kept = (page, place..<(place + 1))
+    }
+    if place + 1 == page.entries.count { handOnKept() }
+  }
+
+  private mutating func handOnKept() {
+    guard let (page, range) = kept else { return }
+    kept = nil
+    if page.reference != nil, range.count == page.entries.count {
+      batch.append(.page(page))
+    } else {
+      for entry in page.entries[range] { batch.append(.ready(entry)) }
+    }
+  }
+
+  private mutating func append(_ item: Batch.Item) {
+    handOnKept()
+    batch.append(item)
+  }
+
+  /// What the first parent that shows the entry unchanged knows of it, else whether any has its
+  /// path.
   private mutating func look(
-    up walked: WalkedEntry, _ passed: (Identifier, UInt64) -> Void
-  ) throws(PipelineError) -> (unchanged: ManifestEntry?, isKnown: Bool) {
-    var isKnown = false
+    up walked: WalkedEntry, _ link: HardLink, _ passed: (Identifier, UInt64) -> Void
+  ) throws(PipelineError) -> Known {
+    var best = Known.nothing
     for index in parents.indices {
-      let known = parents[index].cursor.entry(at: walked.path)
+      let known = parents[index].cursor.find(walked.path)
       if parents[index].cursor.isAtEnd, !parents[index].wasPassed {
         parents[index].wasPassed = true
         if parents[index].isPartial { passed(parents[index].id, counts.entries) }
       }
       guard let known else { continue }
-      isKnown = true
-      if let entry = try unchanged(
-        walked, known.entry, ordinal: known.ordinal, since: parents[index].start,
-        isPartial: parents[index].isPartial)
-      {
-        return (entry, true)
+      best = .path
+      let page = parents[index].cursor.page
+      let identity = parents[index].isPartial ? nil : identities?.identity(at: known.ordinal)
+      guard
+        isUnchanged(walked.status, page.entries[known.place], identity, parents[index].start)
+      else { continue }
+      if try isSame(walked.status, link, page.entries[known.place], identity) {
+        return .same(page, place: known.place)
+      }
+      var entry = page.entries[known.place]
+      entry.inode = walked.status.inode
+      entry.changedNanoseconds = walked.status.changedNanoseconds
+      entry.hardLink = link
+      guard let live else { return .unchanged(entry) }
+      if let moved = try fromStore({ () throws(StoreError) in try live.revalidate(entry) }) {
+        return .unchanged(moved)
       }
     }
-    return (nil, isKnown)
+    return best
   }
 
   /// Whether an entry that is taken over has chunks in sparse containers.
@@ -158,16 +222,17 @@ struct CompareStage {
     counts.files += 1
     if case .later(let first) = link {
       let isLast = hardLinks.isComplete(walked)
-      batch.append(.link(walked, LaterName(first: first, isLast: isLast)))
+      append(.link(walked, LaterName(first: first, isLast: isLast)))
       return
     }
-    batch.append(.read(walked, link, expected: expected))
+    append(.read(walked, link, expected: expected))
     batchReads += 1
     batchBytes += walked.status.size
     readByteCount += walked.status.size
   }
 
   mutating func flush() throws(PipelineError) {
+    handOnKept()
     guard batch.entryCount > 0 else { return }
     batch.counts = counts
     let full = batch
@@ -177,29 +242,29 @@ struct CompareStage {
     try emit(full)
   }
 
-  /// The parent's entry where the file is the same: inode, size, mtime and ctime; never the device,
-  /// so that a mounted snapshot of the same tree stays incremental.
-  private mutating func unchanged(
-    _ walked: WalkedEntry, _ old: ManifestEntry, ordinal: UInt64, since start: Int64,
-    isPartial: Bool
-  ) throws(PipelineError) -> ManifestEntry? {
-    let status = walked.status
-    guard old.kind == EntryKind(status.kind), !old.isUnstable else { return nil }
-    var entry = old
-    if !isPartial, let here = identities?.identity(at: ordinal) {
-      entry.inode = here.inode
-      entry.changedNanoseconds = here.changedNanoseconds
-    }
-    guard options.ignoresInode || entry.inode == status.inode,
-      entry.modifiedNanoseconds == status.modifiedNanoseconds,
-      entry.changedNanoseconds == status.changedNanoseconds,
-      entry.kind != .file || entry.size == status.size,
-      // A link more or less does not show in the entry; the group decides it.
-      isTrusted(status.changedNanoseconds, since: start)
-    else { return nil }
-    entry.inode = status.inode
-    guard let live else { return entry }
-    return try fromStore { () throws(StoreError) in try live.revalidate(entry) }
+  /// Whether the entry is the same by inode, size, mtime and ctime; never by device, so that a
+  /// mounted snapshot of the same tree stays incremental.
+  private func isUnchanged(
+    _ status: FileStatus, _ old: ManifestEntry, _ identity: Identity?, _ start: Int64
+  ) -> Bool {
+    // A link more or less does not show in the entry; the group decides it.
+    old.kind == EntryKind(status.kind) && !old.isUnstable
+      && (options.ignoresInode || (identity?.inode ?? old.inode) == status.inode)
+      && old.modifiedNanoseconds == status.modifiedNanoseconds
+      && (identity?.changedNanoseconds ?? old.changedNanoseconds) == status.changedNanoseconds
+      && (old.kind != .file || old.size == status.size)
+      && isTrusted(status.changedNanoseconds, since: start)
+  }
+
+  /// Whether an unchanged entry would be in the new manifest just as it is in the old one.
+  private func isSame(
+    _ status: FileStatus, _ link: HardLink, _ old: ManifestEntry, _ identity: Identity?
+  ) throws(PipelineError) -> Bool {
+    guard !options.isFull, let live, identity == nil, old.inode == status.inode, !old.isDamaged,
+      old.hardLink == link
+    else { return false }
+    guard try fromStore({ () throws(StoreError) in try live.hold(old) }) else { return false }
+    return try !isToBeRewritten(old)
   }
 
   /// Whether a change after the parent's reading would have got another time than this one.

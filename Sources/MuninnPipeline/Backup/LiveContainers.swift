@@ -28,6 +28,19 @@ final class LiveContainers {
     return true
   }
 
+  /// Whether all that the entry refers to is where it says.
+  func hold(_ entry: ManifestEntry) throws(StoreError) -> Bool {
+    switch entry.content {
+    case .none, .inline: return true
+    case .extents(let extents):
+      for case .chunk(let chunk) in extents where !isLive(chunk.location.container) {
+        return false
+      }
+      return true
+    case .tree(let root, let lists): return try isLive(root, lists)
+    }
+  }
+
   /// The entry with locations that hold today; nil where a chunk is gone, so that the file is read
   /// again.
   func revalidate(_ entry: ManifestEntry) throws(StoreError) -> ManifestEntry? {

@@ -58,6 +58,27 @@ struct ManifestWriter {
   }
 
   mutating func append(_ entry: ManifestEntry) throws(StoreError) {
+    try count(entry)
+    if place.page.append(entry) { try ManifestWriter.closePage(of: &place, manifest) }
+  }
+
+  /// Takes a parent's page over where one begins here, else its entries. The entries up to the end
+  /// of a page decide it (see `EntryPageWriter`): it would be made the same again.
+  mutating func append(_ page: ParentPage) throws(StoreError) {
+    guard place.page.entryCount == 0, let reference = page.reference,
+      live.isLive(reference.page.location.container)
+    else {
+      for entry in page.entries { try append(entry) }
+      return
+    }
+    for place in page.entries.indices { try count(page.entries[place]) }
+    manifest.noteUsed([reference.page.location.container])
+    let manifest = manifest
+    try place.tree.append(reference) { (page) throws(StoreError) in try manifest.put(page) }
+  }
+
+  /// Notes what an entry needs.
+  private mutating func count(_ entry: ManifestEntry) throws(StoreError) {
     if entry.kind == .file { place.byteCount += entry.size }
     switch entry.content {
     case .none, .inline: break
@@ -75,7 +96,6 @@ struct ManifestWriter {
         usage.carry(listed)
       }
     }
-    if place.page.append(entry) { try ManifestWriter.closePage(of: &place, manifest) }
   }
 
   /// The entries of a batch were appended.

@@ -7,6 +7,8 @@ struct Batch: Sendable {
   enum Item: Sendable {
     /// Complete: taken over from the parent, or without content.
     case ready(ManifestEntry)
+    /// All entries of a page of a parent, as they are there.
+    case page(ParentPage)
     /// Taken over from the parent, with chunks that are to be copied out of sparse containers; the
     /// file is read where that cannot be done.
     case rewrite(ManifestEntry, WalkedEntry)
@@ -19,49 +21,45 @@ struct Batch: Sendable {
   }
 
   let sequence: UInt64
-  /// The complete entries that come before all other items: of an unchanged tree every one, handed
-  /// on as they are.
-  private(set) var ready: [ManifestEntry] = []
+  /// What comes before the first item that is to be read: of an unchanged tree everything.
+  private var ready = FinishedBatch()
   private(set) var items: [Item] = []
-  private(set) var needsReading = false
+  private(set) var entryCount = 0
   /// Of all entries of the walk up to the last one here.
   var counts = SnapshotCounts()
 
   init(sequence: UInt64) { self.sequence = sequence }
 
-  var entryCount: Int { ready.count + items.count }
+  var needsReading: Bool { !items.isEmpty }
 
   mutating func append(_ item: Item) {
+    entryCount += item.entryCount
+    guard items.isEmpty else { return items.append(item) }
     switch item {
-    case .ready(let entry) where items.isEmpty:
-      ready.append(entry)
-      return
-    case .ready, .link: break
-    case .read, .rewrite, .stream: needsReading = true
+    case .ready(let entry): ready.entries.append(entry)
+    case .page(let page): ready.append(page)
+    case .link(let walked, let name): ready.append(walked, name)
+    case .read, .rewrite, .stream: items.append(item)
     }
-    items.append(item)
   }
 
-  /// What becomes of a batch that has nothing to be read.
+  /// What is finished without the items.
   var finished: FinishedBatch {
-    var batch = FinishedBatch()
-    batch.entries = ready
+    var batch = ready
     batch.counts = counts
-    for item in items {
-      switch item {
-      case .ready(let entry): batch.entries.append(entry)
-      case .link(let walked, let name): batch.append(walked, name)
-      case .read, .rewrite, .stream: break
-      }
-    }
     return batch
   }
 }
 
 extension Batch.Item {
+  var entryCount: Int {
+    if case .page(let page) = self { page.entries.count } else { 1 }
+  }
+
   var path: [UInt8] {
     switch self {
     case .ready(let entry): entry.path
+    case .page(let page): page.entries.first?.path ?? []
     case .rewrite(let entry, _): entry.path
     case .read(let walked, _, _): walked.path
     case .link(let walked, _): walked.path
@@ -73,6 +71,8 @@ extension Batch.Item {
 /// The entries of a batch, in order, once its files are read.
 struct FinishedBatch: Sendable {
   var entries: [ManifestEntry] = []
+  /// Pages of a parent that are taken over as they are, and before which of the entries they come.
+  private(set) var pages: [(place: Int, page: ParentPage)] = []
   /// The entries among them that wait for what their first name holds.
   var links: [(place: Int, walked: WalkedEntry, name: LaterName)] = []
   /// The first names among them of files that were read, for their further names.
@@ -83,6 +83,11 @@ struct FinishedBatch: Sendable {
   var readByteCount: UInt64 = 0
   /// Of all entries of the walk up to the last one here.
   var counts = SnapshotCounts()
+
+  /// Those in pages too.
+  var entryCount: Int { pages.reduce(entries.count) { $0 + $1.page.entries.count } }
+
+  mutating func append(_ page: ParentPage) { pages.append((entries.count, page)) }
 
   mutating func append(_ walked: WalkedEntry, _ name: LaterName) {
     links.append((entries.count, walked, name))

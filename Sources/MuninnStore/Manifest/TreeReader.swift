@@ -53,6 +53,11 @@ package struct TreeReader {
       references: try TreeReader.decodeUpper(page, level: level, reader: reader), level: level)
   }
 
+  /// Whether `nextLeaf` has more to return.
+  package var hasMore: Bool {
+    pending != nil || stack.contains { $0.next < $0.references.count }
+  }
+
   /// The reference of the next leaf; nil at the end.
   package mutating func nextLeaf() throws(StoreError) -> ChunkReference? {
     if let only = pending {
