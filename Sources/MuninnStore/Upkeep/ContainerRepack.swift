@@ -100,6 +100,7 @@ package struct ContainerRepack {
       }
     }
     if let failure = failure.withLock({ $0 }) { throw failure }
+    try copySeconds(work, session)
     let copied = work.state.withLock { $0 }
     var commit = RepackCommit(seen: seen)
     for (ordinal, source) in plan.sources.enumerated() where !copied.failed.contains(ordinal) {
@@ -142,14 +143,37 @@ package struct ContainerRepack {
   private func copy(
     _ slice: Slice, _ work: RepackWork, _ session: WriteSession
   ) throws(StoreError) {
-    let writer = session.makeContainerWriter(isManifest: slice.isManifest, level: level)
+    try copy(slice.chunks.lazy.filter { !work.isSecond($0) }, slice.isManifest, work, session)
+  }
+
+  /// Of what several sources have, the first was copied, and its copy stands for all. Where that
+  /// could not be read the next one is copied.
+  private func copySeconds(_ work: RepackWork, _ session: WriteSession) throws(StoreError) {
+    for isManifest in [false, true] {
+      let left = work.seconds.filter { second in
+        guard second.kind.isManifest == isManifest, work.container(Int(second.chunk.source)) != nil
+        else { return false }
+        guard let holder = work.holder(of: second.kind) else { return true }
+        work.note(Int(second.chunk.source), in: holder)
+        progress(second.length)
+        return false
+      }
+      if !left.isEmpty { try copy(left.map(\.chunk), isManifest, work, session) }
+    }
+  }
+
+  private func copy(
+    _ chunks: some Sequence<RepackPlan.Chunk>, _ isManifest: Bool, _ work: RepackWork,
+    _ session: WriteSession
+  ) throws(StoreError) {
+    let writer = session.makeContainerWriter(isManifest: isManifest, level: level)
     let blocks = RepackBlocks(store: store)
     do throws(StoreError) {
-      for chunk in slice.chunks {
+      for chunk in chunks {
         if cancellation.isCancelled {
           throw StoreError(.cancelled, "the repacking was cancelled; what was committed stays")
         }
-        try copy(chunk, isManifest: slice.isManifest, work, blocks, writer)
+        try copy(chunk, isManifest: isManifest, work, blocks, writer)
       }
       try writer.finish()
     } catch {
@@ -164,12 +188,6 @@ package struct ContainerRepack {
   ) throws(StoreError) {
     let source = Int(chunk.source)
     guard let container = work.container(source) else { return }
-    let identity = container.directory.identities[Int(chunk.slot)]
-    // What several sources have is copied once, and that copy stands for all.
-    if let holder = work.holder(of: identity, isManifest: isManifest) {
-      work.note(source, in: holder)
-      return progress(UInt64(container.directory.lengths[Int(chunk.slot)]))
-    }
     let bytes: UnsafeRawBufferPointer
     do throws(StoreError) {
       bytes = try blocks.chunk(container, chunk.slot, grant)
@@ -180,190 +198,12 @@ package struct ContainerRepack {
       return
     }
     let place = try writer.nextLocation()
+    let identity = container.directory.identities[Int(chunk.slot)]
     try writer.append(bytes, identity: identity)
     work.note(source, in: place.container)
-    work.noteCopy(of: identity, isManifest: isManifest, in: place.container, bytes.count)
+    work.noteCopy(
+      of: RepackWork.Kind(identity: identity, isManifest: isManifest), in: place.container,
+      bytes.count)
     progress(UInt64(bytes.count))
-  }
-}
-
-/// What the threads of one repacking have in common.
-private final class RepackWork: Sendable {
-  /// Pages of manifests lie in containers of their own.
-  struct Copy: Hashable {
-    let identity: ChunkIdentity
-    let isManifest: Bool
-  }
-
-  struct State {
-    /// Where each chunk that was copied is now.
-    var copies: [Copy: Identifier] = [:]
-    var opened: [Int: OpenContainer] = [:]
-    var holders: [Int: Set<Identifier>] = [:]
-    var failed: Set<Int> = []
-    var problems: [StoreError] = []
-    var byteCount: UInt64 = 0
-  }
-
-  let state = Monitor(State())
-  private let plan: RepackPlan
-  private let store: Store
-
-  /// Opens every source, and holds its directory against what is said to be needed of it.
-  init(plan: RepackPlan, store: Store) {
-    self.plan = plan
-    self.store = store
-    var sums = [EntrySum](repeating: EntrySum(), count: plan.sources.count)
-    var opened: [Int: OpenContainer] = [:]
-    for (ordinal, source) in plan.sources.enumerated() {
-      do throws(StoreError) {
-        opened[ordinal] = try store.openContainer(source.container.id)
-      } catch {
-        // Where nothing of it is needed there is nothing to be read.
-        if source.sum.count > 0 { fail(ordinal, error) }
-      }
-    }
-    for chunk in plan.streams.lazy.flatMap(\.chunks) {
-      guard let directory = opened[Int(chunk.source)]?.directory,
-        Int(chunk.slot) < directory.chunkCount
-      else { continue }
-      sums[Int(chunk.source)].add(
-        prefix: directory.identities[Int(chunk.slot)].fingerprint.low, slot: chunk.slot)
-    }
-    for (ordinal, source) in plan.sources.enumerated() where opened[ordinal] != nil {
-      guard sums[ordinal] != source.sum else { continue }
-      fail(
-        ordinal,
-        StoreError(
-          .damaged, "does not hold what manifests say that it does",
-          object: ObjectName.container(source.container.id)))
-    }
-    state.withLock { $0.opened = opened }
-  }
-
-  /// Nil for a source that is left alone.
-  func container(_ source: Int) -> OpenContainer? {
-    state.withLock { $0.failed.contains(source) ? nil : $0.opened[source] }
-  }
-
-  func fail(_ source: Int, _ error: StoreError) {
-    state.withLock { state in
-      if state.failed.insert(source).inserted { state.problems.append(error) }
-    }
-  }
-
-  func note(_ source: Int, in container: Identifier) {
-    state.withLock { _ = $0.holders[source, default: []].insert(container) }
-  }
-
-  /// The new container that a chunk was copied to; nil before it was.
-  func holder(of identity: ChunkIdentity, isManifest: Bool) -> Identifier? {
-    state.withLock { $0.copies[Copy(identity: identity, isManifest: isManifest)] }
-  }
-
-  func noteCopy(
-    of identity: ChunkIdentity, isManifest: Bool, in container: Identifier, _ byteCount: Int
-  ) {
-    state.withLock { state in
-      state.copies[Copy(identity: identity, isManifest: isManifest)] = container
-      state.byteCount += UInt64(byteCount)
-    }
-  }
-}
-
-/// The blocks that were decoded last. Belongs to one thread.
-private final class RepackBlocks {
-  private struct Key: Hashable {
-    let container: Identifier
-    let ordinal: Int
-  }
-
-  private final class Block {
-    let bytes: Buffer
-    /// Where each of its chunks starts, and which were found to be what they should be.
-    let starts: [Int]
-    var isVerified: [Bool]
-    var lastUse: UInt64 = 0
-
-    init(_ bytes: consuming Buffer, starts: [Int]) {
-      self.bytes = bytes
-      self.starts = starts
-      isVerified = [Bool](repeating: false, count: starts.count)
-    }
-  }
-
-  private static let maximumByteCount = 64 << 20
-
-  private let store: Store
-  private var blocks: [Key: Block] = [:]
-  private var byteCount = 0
-  private var uses: UInt64 = 0
-
-  init(store: Store) { self.store = store }
-
-  /// A chunk's bytes, verified by fingerprint and tag; valid until the next call.
-  func chunk(
-    _ container: OpenContainer, _ slot: UInt32, _ grant: (UInt64) -> Void
-  ) throws(StoreError) -> UnsafeRawBufferPointer {
-    let directory = container.directory
-    guard let ordinal = directory.block(ofSlot: slot) else {
-      throw StoreError(
-        .damaged, "has no slot \(slot)", object: ObjectName.container(container.id))
-    }
-    let key = Key(container: container.id, ordinal: ordinal)
-    let block: Block
-    if let known = blocks[key] {
-      block = known
-    } else {
-      block = try decode(container, ordinal, grant)
-      blocks[key] = block
-      byteCount += block.bytes.capacity
-      evict(but: key)
-    }
-    uses += 1
-    block.lastUse = uses
-    let number = Int(slot - directory.blocks[ordinal].firstSlot)
-    let start = block.starts[number]
-    let bytes = UnsafeRawBufferPointer(
-      rebasing: block.bytes.bytes[start..<(start + Int(directory.lengths[Int(slot)]))])
-    if !block.isVerified[number] {
-      guard store.identifying.identity(of: bytes) == directory.identities[Int(slot)] else {
-        throw StoreError(
-          .damaged, "the chunk at slot \(slot) is not what its fingerprint says",
-          object: ObjectName.container(container.id))
-      }
-      block.isVerified[number] = true
-    }
-    return bytes
-  }
-
-  private func decode(
-    _ container: OpenContainer, _ ordinal: Int, _ grant: (UInt64) -> Void
-  ) throws(StoreError) -> Block {
-    let record = container.directory.blocks[ordinal]
-    grant(UInt64(record.frameByteCount))
-    let frame = try store.read(
-      ObjectName.container(container.id), at: record.offset, count: Int(record.frameByteCount))
-    let target = Buffer(capacity: max(1, Int(record.rawByteCount)))
-    _ = try frame.withUnsafeBytesTyped { (bytes) throws(StoreError) in
-      try container.decodeBlock(ordinal, frame: bytes, into: target.bytes)
-    }
-    var starts: [Int] = []
-    var start = 0
-    for slot in Int(record.firstSlot)..<Int(record.firstSlot + record.chunkCount) {
-      starts.append(start)
-      start += Int(container.directory.lengths[slot])
-    }
-    return Block(target, starts: starts)
-  }
-
-  private func evict(but kept: Key) {
-    while byteCount > RepackBlocks.maximumByteCount, blocks.count > 1,
-      let oldest = blocks.lazy.filter({ $0.key != kept })
-        .min(by: { $0.value.lastUse < $1.value.lastUse }),
-      let gone = blocks.removeValue(forKey: oldest.key)
-    {
-      byteCount -= gone.bytes.capacity
-    }
   }
 }
