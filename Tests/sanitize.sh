@@ -8,8 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 swift=${SWIFT:-swift}
 scratch=.build-sanitize
 export MUNINN_SWEEP_EVERY=${SWEEP_EVERY:-25}
-# The runtime of Swift keeps what it allocates once; a race is an error of the test, not a line in its output.
-export ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/Tests/tsan-suppressions.txt"
+# A leak or a race is an error of the test, not a line in its output.
+export ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS="suppressions=$PWD/Tests/lsan-suppressions.txt:print_suppressions=0"
+export TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/Tests/tsan-suppressions.txt"
 declare -A filter=([thread]=. [address]=.)
 if [[ ${1:-} == short ]]; then
   shift
@@ -34,7 +35,8 @@ for sanitizer in "$@"; do
   }
   built=$SECONDS
   "$swift" test --skip-build --scratch-path "$scratch" --filter "${filter[$sanitizer]}" >"$log" 2>&1 || {
-    grep -aE -A 40 'Sanitizer|✘|recorded an issue' "$log" | head -n 120
+    grep -aE 'SUMMARY|✘|recorded an issue' "$log" || true
+    grep -aE -A 40 'ERROR: |WARNING: ' "$log" | head -n 120 || true
     echo "sanitizer $sanitizer: failed"
     exit 1
   }

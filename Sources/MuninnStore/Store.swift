@@ -14,14 +14,14 @@ package final class Store: Sendable {
   /// Why the header was read from its copy, if it was.
   package let headerProblem: StoreError?
   private let keyRing: Monitor<KeyRing?>
-  let containers = ContainerCache()
-  package let contention = Contention()
+  let containers: ContainerCache
+  package let contention: Contention
   #if DEBUG
-    package let syncPoints = SyncPoints()
+    package let syncPoints: SyncPoints
   #endif
   private let readIndex = Monitor<ChunkIndex?>(nil)
   /// The live containers as of the newest journal that was followed.
-  private let view = Monitor<(head: UInt64, live: [Identifier: ContainerRecord])?>(nil)
+  private let view: Monitor<(head: UInt64, live: [Identifier: ContainerRecord])?>
 
   init(
     storage: any Storage, header: RepositoryHeader, keys: KeyRing?, headerBytes: [UInt8],
@@ -32,10 +32,33 @@ package final class Store: Sendable {
     self.headerProblem = headerProblem
     self.header = header
     keyRing = Monitor(keys)
+    containers = ContainerCache()
+    contention = Contention()
+    view = Monitor(nil)
+    #if DEBUG
+      syncPoints = SyncPoints()
+    #endif
     identifying = try decoding(ObjectName.repository) { () throws(FormatError) in
       try Identifying(
         secret: header.fingerprintSecret, tagKey: header.tagKey, method: header.identityMethod)
     }
+  }
+
+  /// The same repository again, over all that `other` has but its index: what an index that `other`
+  /// keeps may hold on to, without keeping it for ever.
+  private init(withoutIndexOf other: Store) {
+    storage = other.storage
+    headerBytes = other.headerBytes
+    headerProblem = other.headerProblem
+    header = other.header
+    keyRing = other.keyRing
+    containers = other.containers
+    contention = other.contention
+    view = other.view
+    #if DEBUG
+      syncPoints = other.syncPoints
+    #endif
+    identifying = other.identifying
   }
 
   /// The master keys; nil where the repository is not encrypted. A new object is sealed under the
@@ -154,7 +177,7 @@ package final class Store: Sendable {
   /// The index over what is committed, for readers; made when it is first needed.
   package func index() throws(StoreError) -> ChunkIndex {
     if let known = readIndex.withLock({ $0 }), !known.needsReopening { return known }
-    let made = try ChunkIndex(store: self, journal: try loadJournal())
+    let made = try ChunkIndex(store: Store(withoutIndexOf: self), journal: try loadJournal())
     readIndex.withLock { $0 = made }
     return made
   }

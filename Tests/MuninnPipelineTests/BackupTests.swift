@@ -53,6 +53,8 @@ import Testing
     var generator = SeededGenerator.printed()
     let scene = try BackupScene()
     for number in 0..<24 { try scene.makeDirectory("d\(number)") }
+    try scene.makeDirectory("d7/gone")
+    for number in 0..<60 { try scene.write("d7/gone/\(number)", generator.bytes(50)) }
     func name() -> String { "d\(generator.next() % 24)/file-\(generator.next() % 60)" }
     for _ in 0..<900 { try scene.write(name(), generator.bytes(Int(generator.next() % 300))) }
     var parent = try scene.backUp().snapshot
@@ -60,7 +62,7 @@ import Testing
     #expect(pageCount > 4, "several pages")
     for turn in 0..<8 {
       for _ in 0..<(turn % 4) { try scene.write(name(), generator.bytes(200)) }
-      if turn == 2 { try removeTree(scene.source + "/d7") }
+      if turn == 2 { try removeTree(scene.source + "/d7/gone") }
       if turn == 3 { try scene.write("a", [1]) }
       if turn == 5 { try scene.write("z", [1]) }
       if turn == 6 { try removeTree(scene.source + "/a") }

@@ -12,6 +12,19 @@ import Testing
     (0..<count).map { _ in generator.bytes(50 + Int(generator.next() % 3000)) }
   }
 
+  /// A server opens repositories all day long.
+  @Test func aStoreEndsWithTheIndexThatItKeeps() throws {
+    let repository = try TestRepository()
+    weak var store: Store?
+    do {
+      let opened = try repository.reopened()
+      #expect(try opened.index() === opened.index())
+      store = opened
+      #expect(store != nil)
+    }
+    #expect(store == nil)
+  }
+
   @Test func findsWhatIsThereAndClaimsTheRest() throws {
     var generator = SeededGenerator.printed()
     let repository = try TestRepository()
