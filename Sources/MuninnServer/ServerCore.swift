@@ -42,12 +42,12 @@ package struct ServerCore: Sendable {
     return record
   }
 
-  /// The file system of that name, for what a disabled one does not do: 503.
+  /// The file system of that name, for what a disabled one does not do: 403.
   func enabledFileSystem(named name: String) async throws -> FileSystemRecord {
     let record = try await fileSystem(named: name)
     if try FileSystemDocument.isDisabled(record.document) {
       throw Refusal(
-        .serviceUnavailable,
+        .forbidden,
         "File system '\(record.name)' is disabled; PUT its document with Disabled: false and"
           + " update=true to enable it.")
     }

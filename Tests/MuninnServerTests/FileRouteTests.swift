@@ -294,17 +294,17 @@ import Testing
     }
   }
 
-  @Test func aDisabledFileSystemAnswers503() async throws {
+  @Test func aDisabledFileSystemAnswers403() async throws {
     try await withServer { server in
       let tree = try await prepare(server, ["a": "alpha"])
       let settings = "'Settings':{'Raven/FileSystem/DataDir':'\(tree)'}"
       try await server.send(
         .put, "/admin/fs/A?update=true", "{\(settings),'Disabled':true}", expecting: 201)
       for path in ["/fs/A/files", "/fs/A/files/a"] {
-        try await server.send(.get, path, expecting: 503)
+        try await server.send(.get, path, expecting: 403)
       }
-      try await server.send(.put, "/fs/A/files/a", "x", expecting: 503)
-      try await server.send(.post, "/fs/A/admin/backup", "{'BackupLocation':'~/b'}", expecting: 503)
+      try await server.send(.put, "/fs/A/files/a", "x", expecting: 403)
+      try await server.send(.post, "/fs/A/admin/backup", "{'BackupLocation':'~/b'}", expecting: 403)
       try await server.send(.get, "/fs/A/stats", expecting: 200)
       try await server.send(
         .put, "/admin/fs/A?update=true", "{\(settings),'Disabled':false}", expecting: 201)
