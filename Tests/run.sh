@@ -51,3 +51,4 @@ stage 'the seed page' bash Tests/seedpage.sh
 stage 'kill -9 of the server' bash Tests/servercrash.sh short
 printf '\n(%d s so far)\n' $((SECONDS - begun))
 stage 'swift test' tests
+stage 'store and pipeline under sanitizers' bash Tests/sanitize.sh short

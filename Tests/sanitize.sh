@@ -15,10 +15,10 @@ declare -A filter=([thread]=. [address]=.)
 if [[ ${1:-} == short ]]; then
   shift
   filter[thread]='BoundedQueue|ThreadTests|LocalStorage|RaceTests|CommitTests|ChunkIndexTests|BackupControl|BackupTests'
-  filter[thread]+='|VerifiedDuplicate|RestoreRoundTrip|RestoreJournal|DefragmentationTests'
+  filter[thread]+='|VerifiedDuplicate|RestoreJournal'
   filter[address]='DirectoryListing|ExtendedAttribute|FileContent|DirectWrite|LocalStorage|ContainerTests|TreeTests'
   filter[address]+='|SealedObject|ChunkTable|ChunkIndexTests|BackupTests|RestoreTests|RepairTests|BitFlipTests'
-  export MUNINN_FLIPS=${MUNINN_FLIPS:-2}
+  export MUNINN_FLIPS=${MUNINN_FLIPS:-1}
 fi
 (($# > 0)) || set -- thread address
 # shellcheck disable=SC2206 # several options in one variable
