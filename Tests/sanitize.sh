@@ -24,10 +24,21 @@ fi
 # shellcheck disable=SC2206 # several options in one variable
 flags=(${BUILD_FLAGS:-})
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+log=$(mktemp) probe=$(mktemp -d)
+trap 'rm -rf "$log" "$probe"' EXIT
+# Some kernels and containers do not let a sanitizer's runtime have the memory or the calls that it wants.
+starts() { # starts SANITIZER
+  echo 'print("started")' >"$probe/main.swift"
+  "$(dirname "$(readlink -f "$(command -v "$swift")")")/swiftc" "-sanitize=$1" "$probe/main.swift" -o "$probe/main" \
+    && [[ $("$probe/main") == started ]]
+}
 for sanitizer in "$@"; do
   start=$SECONDS
+  if ! starts "$sanitizer" 2>"$log"; then
+    tail -n 5 "$log"
+    echo "sanitizer $sanitizer: NOT RUN: its runtime does not start on this machine"
+    continue
+  fi
   export MUNINN_ENGINE_OPTIONS=-sanitize=$sanitizer
   "$swift" build --build-tests --scratch-path "$scratch" "${flags[@]}" >"$log" 2>&1 || {
     tail -n 40 "$log"
