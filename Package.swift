@@ -97,7 +97,7 @@ let package = Package(
     .executableTarget(
       name: "MuninnCommand",
       dependencies: [
-        "Muninn", "MuninnServer", argumentParser, logging,
+        "Muninn", "MuninnDisk", "MuninnServer", argumentParser, logging,
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ],
       path: "Sources/muninn-cli",

@@ -111,6 +111,16 @@ uint64_t muninn_open_file_limit(void) {
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (uint64_t)limit.rlim_cur : 1024;
 }
 
+void muninn_grow_descriptor_table(int count) {
+  int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (first < 0)
+    return;
+  int last = fcntl(first, F_DUPFD_CLOEXEC, count - 1);
+  if (last >= 0)
+    close(last);
+  close(first);
+}
+
 void muninn_return_memory(int threshold, int arenas) {
 #ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, threshold);

@@ -94,6 +94,17 @@ package enum Machine {
   /// The descriptors that this process may have open at a time.
   package static var maximumOpenFiles: Int { Int(clamping: muninn_open_file_limit()) }
 
+  /// Makes the table of descriptors as large as many open directories and files need, once.
+  ///
+  /// The kernel doubles it as they come. In a process with threads each doubling waits until all
+  /// processors have been seen outside the old table (expand_fdtable, synchronize_rcu), about 15 ms
+  /// for whoever opens a file: as long as a fifth of an unchanged backup together. A program calls
+  /// this before it has threads, when it costs nothing; a backup calls it for those that did not.
+  package static func growDescriptorTable() { _ = grownDescriptorTable }
+
+  private static let grownDescriptorTable: Void = muninn_grow_descriptor_table(
+    CInt(clamping: min(maximumOpenFiles, 4096)))
+
   /// CPU time of the calling thread.
   package static func threadNanoseconds() -> UInt64 { muninn_thread_cpu_time() }
 

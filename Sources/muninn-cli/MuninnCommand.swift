@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Muninn
+import MuninnDisk
 import MuninnServer
 
 /// The `muninn` program: one command a file.
@@ -21,6 +22,7 @@ struct MuninnCommand: AsyncParsableCommand {
     ])
 
   static func main() async {
+    Machine.growDescriptorTable()
     do {
       let command = try parseAsRoot(RawArguments.texts)
       if var command = command as? any AsyncParsableCommand {

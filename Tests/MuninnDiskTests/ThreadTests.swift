@@ -125,6 +125,21 @@ private func niceness() -> Int32 { getpriority(Int32(PRIO_PROCESS.rawValue), 0) 
     #expect(Machine.randomBytes(16) != Machine.randomBytes(16))
   }
 
+  /// FDSize of /proc/self/status is for how many descriptors the kernel has room.
+  @Test func theTableOfDescriptorsHasRoom() throws {
+    Machine.growDescriptorTable()
+    let file = try #require(fopen("/proc/self/status", "re"))
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 4096)
+    var size: Int?
+    while fgets(&line, CInt(line.count), file) != nil {
+      let words = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
+        .split { $0 == "\t" || $0 == "\n" || $0 == " " }
+      if words.first == "FDSize:", words.count == 2 { size = Int(words[1]) }
+    }
+    #expect(try #require(size) >= min(Machine.maximumOpenFiles, 4096))
+  }
+
   @Test func namesAreFoundBothWays() {
     #expect(NameCache.userName(0) == Array("root".utf8))
     #expect(NameCache.userID(Array("root".utf8)) == 0)

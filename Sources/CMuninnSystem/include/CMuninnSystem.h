@@ -129,6 +129,10 @@ uint64_t muninn_thread_cpu_time(void);
 /* The soft limit of open descriptors. */
 uint64_t muninn_open_file_limit(void);
 
+/* Has the kernel make room for descriptors below `count` in the process's table. Where it cannot,
+ * nothing changes. */
+void muninn_grow_descriptor_table(int count);
+
 /* Blocks of memory from `threshold` bytes on go back to the system as soon as they are freed,
  * and at most `arenas` heaps are made for threads from then on. Does nothing where the C library
  * is another one than glibc. */

@@ -123,6 +123,7 @@ final class OpenDirectories: Sendable {
   private let state: Monitor<State>
 
   init(capacity: Int) {
+    Machine.growDescriptorTable()
     state = Monitor(State(ring: Array(repeating: nil, count: max(capacity, 1))))
   }
 
