@@ -34,10 +34,26 @@ final class WalkStage: Sendable {
     /// Runs to list; the next one in path order is last.
     var pending: [DirectoryNode] = []
     var entryCount = 0
+    /// Whether those who list pause: from `maximumAhead` on, until a quarter of it is consumed. One
+    /// who was woken for each directory that is consumed would list one and sleep again.
+    var isFull = false
     var isStopped = false
+
+    /// Whether somebody who lists has something to do.
+    var isToBeListed: Bool { isStopped || (!pending.isEmpty && !isFull) }
+
+    mutating func count(_ more: Int) {
+      entryCount += more
+      if entryCount >= WalkStage.maximumAhead {
+        isFull = true
+      } else if entryCount < WalkStage.maximumAhead / 4 * 3 {
+        isFull = false
+      }
+    }
   }
 
-  private static let maximumAhead = 1 << 16
+  /// Far enough for every lister, near enough that a directory is still open when it is read.
+  private static let maximumAhead = 1 << 14
 
   private let ahead = Monitor(Ahead())
   private let scope: WalkScope
@@ -62,14 +78,12 @@ final class WalkStage: Sendable {
   }
 
   private func next() -> DirectoryNode? {
-    ahead.wait(until: {
-      $0.isStopped || (!$0.pending.isEmpty && $0.entryCount < WalkStage.maximumAhead)
-    }) { $0.isStopped ? nil : $0.pending.popLast() }
+    ahead.wait(until: { $0.isToBeListed }) { $0.isStopped ? nil : $0.pending.popLast() }
   }
 
   private func publish(_ content: DirectoryContent) {
-    ahead.update { state in
-      state.entryCount += content.entries.count
+    change { state in
+      state.count(content.entries.count)
       state.pending.append(contentsOf: content.rest.reversed())
       for entry in content.entries.reversed() {
         if let child = entry.child { state.pending.append(child) }
@@ -179,7 +193,17 @@ final class WalkStage: Sendable {
   private func listed(_ node: DirectoryNode) throws(DiskError) -> DirectoryContent {
     if let content = node.listIfIdle() { publish(content) }
     let content = try node.content()
-    ahead.update { $0.entryCount -= content.entries.count }
+    change { $0.count(-content.entries.count) }
     return content
+  }
+
+  /// Wakes those who list only where they had nothing to do and now have.
+  private func change(_ body: (inout sending Ahead) -> Void) {
+    let isNew = ahead.withLock { state in
+      let wasToBeListed = state.isToBeListed
+      body(&state)
+      return !wasToBeListed && state.isToBeListed
+    }
+    if isNew { ahead.notifyAll() }
   }
 }
