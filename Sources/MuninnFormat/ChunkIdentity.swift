@@ -140,11 +140,16 @@ package struct Identifying: Sendable {
     // fingerprint as well.
     guard
       let box = try? AES.GCM.seal(
-        [UInt8](), using: tagKey, nonce: nonce, authenticating: chunk)
+        [UInt8](), using: tagKey, nonce: nonce, authenticating: chunk),
+      let sealed = box.combined
     else { return Pair128(low: 0, high: 0) }
-    var words: (UInt64, UInt64) = (0, 0)
-    withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: box.tag) }
-    return Pair128(low: UInt64(littleEndian: words.0), high: UInt64(littleEndian: words.1))
+    // The nonce, no ciphertext, and the tag: a slice of them would be one more object a chunk.
+    return withBytes(of: sealed) { bytes in
+      guard bytes.count >= 16 else { return Pair128(low: 0, high: 0) }
+      let low = bytes.loadUnaligned(fromByteOffset: bytes.count - 16, as: UInt64.self)
+      let high = bytes.loadUnaligned(fromByteOffset: bytes.count - 8, as: UInt64.self)
+      return Pair128(low: UInt64(littleEndian: low), high: UInt64(littleEndian: high))
+    }
   }
 }
 

@@ -63,12 +63,15 @@ package enum EntryPage {
     var entries: [ManifestEntry] = []
     entries.reserveCapacity(head.entryCount)
     var pathByteCount = 0
+    // An entry is not looked at again where it lies in the array: that would copy all of it.
+    var previous: [UInt8] = []
     for index in 0..<head.entryCount {
-      let entry = try reader.entry(after: entries.last?.path ?? [], head: head)
-      guard index == 0 || pathPrecedes(entries[index - 1].path, entry.path) else {
+      let entry = try reader.entry(after: previous, head: head)
+      guard index == 0 || pathPrecedes(previous, entry.path) else {
         throw FormatError(.invalidValue, "a page whose paths are out of order")
       }
-      pathByteCount += entry.path.count
+      previous = entry.path
+      pathByteCount += previous.count
       if case .later(let first) = entry.hardLink { pathByteCount += first.count }
       try checkPathBytes(pathByteCount)
       entries.append(entry)

@@ -222,6 +222,15 @@ package struct Seal: Sendable {
   }
 }
 
+/// The bytes of what swift-crypto returns, where they lie. Its type is Foundation's, whose own
+/// members the engine does not import.
+func withBytes<R>(
+  of bytes: some Collection<UInt8>, _ body: (UnsafeRawBufferPointer) -> R
+) -> R {
+  bytes.withContiguousStorageIfAvailable { body(UnsafeRawBufferPointer($0)) }
+    ?? [UInt8](bytes).withUnsafeBytes(body)
+}
+
 extension [UInt8] {
   /// `withUnsafeBytes` that keeps the error's type.
   package func withUnsafeBytesTyped<R, E: Error>(

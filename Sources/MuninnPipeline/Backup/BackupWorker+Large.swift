@@ -134,7 +134,7 @@ extension BackupWorker {
       let chunk = UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)])
       claims.append(
         ChunkClaim(
-          identity: shared.store.identifying.identity(of: chunk), length: UInt32(count)))
+          identity: identifying.identity(of: chunk), length: UInt32(count)))
       offsets.append(offset)
     }
     if !claims.isEmpty { try store(in: bytes) }

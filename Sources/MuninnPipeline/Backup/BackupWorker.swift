@@ -11,7 +11,7 @@ final class BackupWorker {
   /// A file up to this size is read in one go and processed with its neighbours.
   static let smallFileByteCount = 1 << 20
   /// Bytes that are read from a large file at a time.
-  static let segmentByteCount = 4 << 20
+  static let segmentByteCount = 1 << 20
 
   let shared: BackupShared
   let writer: ContainerWriter
@@ -19,6 +19,8 @@ final class BackupWorker {
   var pieces: [Int: [ChunkReference]] = [:]
   private let maximumSmallExtents: Int
   let sizes: mn_chunk_sizes
+  /// The store's: kept here, since it would be copied for each chunk.
+  let identifying: Identifying
   /// Holds the small files of a batch, side by side.
   let small: Buffer
   var fill = 0
@@ -50,6 +52,7 @@ final class BackupWorker {
     sizes = mn_chunk_sizes(
       minimum: header.minimumChunkSize, average: header.averageChunkSize,
       maximum: header.maximumChunkSize)
+    identifying = shared.store.identifying
     chunks = ChunkReader(store: shared.store)
     care = SmallFileCare(isOn: !shared.options.keepsPageCache)
     small = Buffer(capacity: 2 * BackupWorker.smallFileByteCount + 4096)
@@ -321,7 +324,7 @@ final class BackupWorker {
       let chunk = UnsafeRawBufferPointer(start: pointer, count: length)
       claims.append(
         ChunkClaim(
-          identity: shared.store.identifying.identity(of: chunk), length: UInt32(length)))
+          identity: identifying.identity(of: chunk), length: UInt32(length)))
       offsets.append(at)
       at += length
     }

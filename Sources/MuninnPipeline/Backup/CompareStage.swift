@@ -116,7 +116,7 @@ struct CompareStage: ~Copyable {
         counts.files += 1
         counts.filesUnchanged += 1
       }
-      if try isToBeRewritten(entry) {
+      if try isToBeRewritten(entry.content) {
         append(.rewrite(entry, walked))
         batchReads += 1
         batchBytes += min(entry.size, CompareStage.maximumBatchBytes)
@@ -184,10 +184,9 @@ struct CompareStage: ~Copyable {
       best = .path
       let page = parents[index].cursor.page
       let identity = parents[index].isPartial ? nil : identities?.identity(at: known.ordinal)
-      guard
-        isUnchanged(walked.status, page.entries[known.place], identity, parents[index].start)
+      guard isUnchanged(walked.status, page, known.place, identity, parents[index].start)
       else { continue }
-      if try isSame(walked.status, link, page.entries[known.place], identity) {
+      if try isSame(walked.status, link, page, known.place, identity) {
         return .same(page, place: known.place)
       }
       var entry = page.entries[known.place]
@@ -203,9 +202,9 @@ struct CompareStage: ~Copyable {
   }
 
   /// Whether an entry that is taken over has chunks in sparse containers.
-  private func isToBeRewritten(_ entry: ManifestEntry) throws(PipelineError) -> Bool {
+  private func isToBeRewritten(_ content: EntryContent) throws(PipelineError) -> Bool {
     guard let rewriting, let live, !rewriting.isEmpty else { return false }
-    switch entry.content {
+    switch content {
     case .none, .inline: return false
     case .extents(let extents): return rewriting.wants(extents)
     case .tree(_, let lists):
@@ -242,29 +241,34 @@ struct CompareStage: ~Copyable {
     try emit(full)
   }
 
+  // Both look at the entry where it lies: a copy of it would be counted by each array that it has.
+
   /// Whether the entry is the same by inode, size, mtime and ctime; never by device, so that a
   /// mounted snapshot of the same tree stays incremental.
   private func isUnchanged(
-    _ status: FileStatus, _ old: ManifestEntry, _ identity: Identity?, _ start: Int64
+    _ status: FileStatus, _ page: ParentPage, _ place: Int, _ identity: Identity?, _ start: Int64
   ) -> Bool {
     // A link more or less does not show in the entry; the group decides it.
-    old.kind == EntryKind(status.kind) && !old.isUnstable
-      && (options.ignoresInode || (identity?.inode ?? old.inode) == status.inode)
-      && old.modifiedNanoseconds == status.modifiedNanoseconds
-      && (identity?.changedNanoseconds ?? old.changedNanoseconds) == status.changedNanoseconds
-      && (old.kind != .file || old.size == status.size)
+    page.entries[place].kind == EntryKind(status.kind) && !page.entries[place].isUnstable
+      && (options.ignoresInode || (identity?.inode ?? page.entries[place].inode) == status.inode)
+      && page.entries[place].modifiedNanoseconds == status.modifiedNanoseconds
+      && (identity?.changedNanoseconds ?? page.entries[place].changedNanoseconds)
+        == status.changedNanoseconds
+      && (page.entries[place].kind != .file || page.entries[place].size == status.size)
       && isTrusted(status.changedNanoseconds, since: start)
   }
 
   /// Whether an unchanged entry would be in the new manifest just as it is in the old one.
   private func isSame(
-    _ status: FileStatus, _ link: HardLink, _ old: ManifestEntry, _ identity: Identity?
+    _ status: FileStatus, _ link: HardLink, _ page: ParentPage, _ place: Int,
+    _ identity: Identity?
   ) throws(PipelineError) -> Bool {
-    guard !options.isFull, let live, identity == nil, old.inode == status.inode, !old.isDamaged,
-      old.hardLink == link
+    guard !options.isFull, let live, identity == nil, page.entries[place].inode == status.inode,
+      !page.entries[place].isDamaged, page.entries[place].hardLink == link
     else { return false }
-    guard try fromStore({ () throws(StoreError) in try live.hold(old) }) else { return false }
-    return try !isToBeRewritten(old)
+    let content = page.entries[place].content
+    guard try fromStore({ () throws(StoreError) in try live.hold(content) }) else { return false }
+    return try !isToBeRewritten(content)
   }
 
   /// Whether a change after the parent's reading would have got another time than this one.

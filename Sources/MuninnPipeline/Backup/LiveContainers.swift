@@ -28,9 +28,9 @@ final class LiveContainers {
     return true
   }
 
-  /// Whether all that the entry refers to is where it says.
-  func hold(_ entry: ManifestEntry) throws(StoreError) -> Bool {
-    switch entry.content {
+  /// Whether all that an entry's content refers to is where it says.
+  func hold(_ content: EntryContent) throws(StoreError) -> Bool {
+    switch content {
     case .none, .inline: return true
     case .extents(let extents):
       for case .chunk(let chunk) in extents where !isLive(chunk.location.container) {
