@@ -137,7 +137,7 @@ extension FileCalls {
   }
 
   /// Turns O_DIRECT of an open file on or off; returns false where the file system knows none.
-  static func setDirect(_ descriptor: CInt, _ isDirect: Bool) -> Bool {
+  package static func setDirect(_ descriptor: CInt, _ isDirect: Bool) -> Bool {
     SystemCall.shim { muninn_set_direct(descriptor, isDirect ? 1 : 0) } == 0
   }
 

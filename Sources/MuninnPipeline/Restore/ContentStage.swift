@@ -11,6 +11,9 @@ final class ContentStage {
   private var plain: PlainStage
   private var frames = Buffer(capacity: 0)
   private var blocks = UnitBlocks()
+  /// Whole pages on their way into a file that is written directly.
+  private var piece = Buffer(capacity: 0)
+  private var ends = RunEnds()
   private var extents: [PlannedExtent] = []
   private var identities: [RestoredIdentity] = []
 
@@ -37,6 +40,7 @@ final class ContentStage {
         break
       }
     }
+    settleEnds()
     window.identities.withLock { $0.append(contentsOf: identities) }
     identities.removeAll()
   }
@@ -62,8 +66,14 @@ final class ContentStage {
       var end = start + 1
       while end < extents.count, extents[end].entry == entry { end += 1 }
       if let file = window.shared[Int(entry)] {
+        if ends.file !== file { settleEnds() }
         writePart(of: file, start..<end, container)
-        keep(file.complete(end - start, run))
+        if ends.file == nil {
+          keep(file.complete(end - start, run))
+        } else {
+          ends.extentCount += end - start
+          if ends.isFull { settleEnds() }
+        }
       } else {
         keep(writeWhole(window.entries[Int(entry)], start..<end, container))
       }
@@ -163,11 +173,32 @@ final class ContentStage {
     }
     do throws(DiskError) {
       let handle = try file.handle(run)
-      _ = try write(range, to: handle.descriptor, file.planned.entry.path)
+      let direct = file.directHandle(run)
+      _ = try write(
+        range, to: handle.descriptor, file.planned.entry.path,
+        direct: direct.map { (file, $0.descriptor) })
+      withExtendedLifetime(direct) {}
     } catch {
       run.stopIfTargets(error)
       file.fail(error.description)
     }
+  }
+
+  /// Writes the ends that wait, and counts the extents that they were the last of.
+  private func settleEnds() {
+    guard let file = ends.file else { return }
+    if !file.hasFailed {
+      do throws(DiskError) {
+        let handle = try file.handle(run)
+        try ends.write(
+          to: handle.descriptor, path: displayPath(file.planned.entry.path))
+      } catch {
+        run.stopIfTargets(error)
+        file.fail(error.description)
+      }
+    }
+    keep(file.complete(ends.extentCount, run))
+    ends.removeAll()
   }
 
   /// Moves the extents whose chunks are what they should be to the front of the range, and returns
@@ -201,7 +232,8 @@ final class ContentStage {
   /// Writes chunks that lie side by side both here and in the file with one call. Returns the end
   /// of the last.
   private func write(
-    _ range: Range<Int>, to descriptor: CInt, _ path: [UInt8]
+    _ range: Range<Int>, to descriptor: CInt, _ path: [UInt8],
+    direct: (file: SharedFile, descriptor: CInt)? = nil
   ) throws(DiskError) -> UInt64 {
     var index = range.lowerBound
     var end: UInt64 = 0
@@ -216,8 +248,20 @@ final class ContentStage {
         count += Int(extents[index].length)
         index += 1
       }
-      try FileCalls.write(
-        descriptor, at: first.offset, blocks.bytes(start, count), path: displayPath(path))
+      let bytes = blocks.bytes(start, count)
+      if let direct,
+        let pages = try run.direct.write(
+          bytes, at: first.offset, to: direct.descriptor, piece: &piece, path: displayPath(path))
+      {
+        ends.add(
+          UnsafeRawBufferPointer(rebasing: bytes[..<pages.lowerBound]), at: first.offset,
+          of: direct.file)
+        ends.add(
+          UnsafeRawBufferPointer(rebasing: bytes[pages.upperBound...]),
+          at: first.offset + UInt64(pages.upperBound), of: direct.file)
+      } else {
+        try FileCalls.write(descriptor, at: first.offset, bytes, path: displayPath(path))
+      }
       end = first.offset + UInt64(count)
       run.countWritten(UInt64(count))
     }

@@ -25,6 +25,7 @@ final class RestoreRun: Sendable {
   let counters: ProgressCounters
   let links = LinkGroups()
   let openFiles = HandleCache(capacity: 256)
+  let direct = DirectFiles()
   let rule: ExistingRule
   let threads: Int
   let defragments: Bool

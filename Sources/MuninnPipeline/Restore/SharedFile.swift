@@ -17,13 +17,14 @@ final class SharedFile: Sendable {
 
   let planned: PlannedEntry
   private let key: UInt64
+  private var directKey: UInt64 { key + 1 }
   /// Extents to come; while the file is being planned one more.
   private let remaining: Atomic<Int>
   private let state: Monitor<State>
 
   init(_ planned: PlannedEntry, extentCount: Int) {
     self.planned = planned
-    key = SharedFile.nextKey.add(1, ordering: .relaxed).newValue
+    key = SharedFile.nextKey.add(2, ordering: .relaxed).newValue
     remaining = Atomic(extentCount)
     state = Monitor(State(isMade: planned.isMade, failure: nil))
   }
@@ -57,11 +58,34 @@ final class SharedFile: Sendable {
     }
   }
 
+  /// The file opened for direct writes; nil where it is not written so.
+  func directHandle(_ run: RestoreRun) -> Handle? {
+    guard planned.isMade, run.direct.isFor(planned.entry) else { return nil }
+    if let known = run.openFiles.handle(directKey) { return known }
+    return state.withLock { _ in
+      if let known = run.openFiles.handle(directKey) { return known }
+      // Without it the file is written through the page cache, and trouble shows there.
+      guard let directory = try? run.tree.handle(planned.directory),
+        let file = try? FileCalls.open(
+          at: directory.descriptor, planned.makingName, flags: O_WRONLY | O_NOFOLLOW,
+          path: displayPath(planned.entry.path))
+      else { return nil }
+      guard FileCalls.setDirect(file.descriptor, true) else {
+        run.direct.noteUnsupported()
+        return nil
+      }
+      let handle = Handle(file) { [self] error in closed(error, run) }
+      run.openFiles.insert(handle, for: directKey)
+      return handle
+    }
+  }
+
   /// Counts extents that are written, or given up; after the last one the file is completed.
   func complete(_ count: Int, _ run: RestoreRun) -> RestoredIdentity? {
     guard remaining.subtract(count, ordering: .acquiringAndReleasing).newValue == 0 else {
       return nil
     }
+    run.openFiles.remove(directKey)
     defer { run.openFiles.remove(key) }
     if !hasFailed {
       do throws(DiskError) {

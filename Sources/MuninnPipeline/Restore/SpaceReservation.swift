@@ -9,7 +9,8 @@ struct SpaceReservation {
   private let path: [UInt8]
   private var start: UInt64 = 0
   private var end: UInt64 = 0
-  private var isSupported = true
+  /// Whether the file system reserves at all, as far as it was asked.
+  private(set) var isSupported = true
 
   init(descriptor: CInt, path: [UInt8]) {
     self.descriptor = descriptor
@@ -39,12 +40,14 @@ struct SpaceReservation {
 
 extension PlanStage {
   /// Makes a file, in path order, and reserves the space that `describe` tells of, where that is
-  /// asked for. Returns whether the file was made.
+  /// asked for or the file is to be written directly. Returns whether the file was made.
   func reserve(
     _ planned: PlannedEntry, _ describe: (inout SpaceReservation) throws(DiskError) -> Void
   ) -> Bool {
     // What a repair has marked has holes where content is lost.
-    guard run.defragments, planned.placement.isNew, !planned.entry.isDamaged else { return false }
+    let isDirect = planned.losses == nil && run.direct.isFor(planned.entry)
+    guard run.defragments || isDirect, planned.placement.isNew, !planned.entry.isDamaged
+    else { return false }
     let path = planned.entry.path
     var isMade = false
     do throws(DiskError) {
@@ -55,6 +58,8 @@ extension PlanStage {
       var reservation = SpaceReservation(descriptor: file.descriptor, path: path)
       try describe(&reservation)
       try reservation.finish()
+      // Direct writes to space that is still to be found wait for each other.
+      if !reservation.isSupported { run.direct.noteUnsupported() }
     } catch {
       // Whoever writes the file meets the same trouble and reports it.
       run.stopIfTargets(error)
