@@ -2,8 +2,9 @@
 """Backup programs side by side over one corpus of successive versions, in one run.
 
 Each version is brought into one working tree with rsync, as an upgrade in place would. All tools then take the same
-step, one after the other, in an order that turns by one each time: a first backup, two of the unchanged tree, one of
-each later version, and a restore of the last and of the first version into an empty directory, which is compared with
+step, one after the other, in an order that turns by one each time: opening the repository and no more (the derivation
+of keys, which counts with each later step), a first backup, two of the unchanged tree, one of each later version, and a
+restore of the last and of the first version into an empty directory, which is compared with
 the corpus (rsync -aHAXn --checksum). `sync -f` counts with every step. As root all of it lies on a fresh ext4 image.
 
 Writes PREFIX.json, PREFIX.md and PREFIX.svg. RESTIC, BORG and MUNINN name the programs.
@@ -57,8 +58,8 @@ def differing(version: Path, restored: Path) -> int:
 class Scenario:
     """One run of all tools over all versions, in a directory that is empty at first."""
 
-    def __init__(self, work: Path, names: list[str]):
-        self.work, self.names, self.turn = work, names, 0
+    def __init__(self, work: Path, names: list[str], restores: bool):
+        self.work, self.names, self.restores, self.turn = work, names, restores, 0
         self.tree = work / "tree"
         self.tree.mkdir()
         self.tools: dict[str, Tool] = {}
@@ -88,6 +89,7 @@ class Scenario:
 
     def run(self, versions: list[Path]) -> dict:
         self.step("init", lambda name, tool: tool.init)
+        self.step("open", lambda name, tool: tool.open)
         for number, version in enumerate(versions, 1):
             self.bring(version)
             self.step("first" if number == 1 else f"version {number}", lambda name, tool: tool.backup(number))
@@ -95,7 +97,7 @@ class Scenario:
                 self.results[name][f"size {number}"] = {"bytes": byte_count(self.repository(name))}
             for again in (1, 2) if number == 1 else ():
                 self.step(f"unchanged {again}", lambda name, tool: tool.backup(1000 + again))
-        for number in sorted({len(versions), 1}, reverse=True):
+        for number in sorted({len(versions), 1}, reverse=True) if self.restores else ():
             targets = {name: self.work / f"restored-{name}-{number}" for name in self.names}
             for target in targets.values():
                 target.mkdir()
@@ -136,7 +138,7 @@ def one_run(arguments, versions: list[Path]) -> dict:
             subprocess.run(["mkfs.ext4", "-q", "-i", "8192", image], check=True)
             subprocess.run(["mount", "-o", "loop", image, work], check=True)
         try:
-            return Scenario(work, arguments.tools).run(versions)
+            return Scenario(work, arguments.tools, not arguments.no_restore).run(versions)
         finally:
             if mounted:
                 subprocess.run(["umount", work], check=True)
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--versions", type=int, default=1000, help="only the first so many")
     parser.add_argument("--work", default=None, help="where the image lies; the system's temporary directory if not given")
     parser.add_argument("--image-gb", type=int, default=40, help="sparse: what is written is what it takes")
+    parser.add_argument("--no-restore", action="store_true", help="backups alone")
     parser.add_argument("--no-image", action="store_true", help="on the disk itself")
     arguments = parser.parse_args()
     arguments.tools = arguments.tools or ["borg", "restic", "muninn"]

@@ -15,6 +15,7 @@ class Tool:
 
     environment: dict[str, str]
     init: Command
+    open: Command
     backup: Callable[[int], Command]
     restore: Callable[[int, str], Command]
 
@@ -38,6 +39,7 @@ def muninn(repository: str, tree: str, state: str, *options: str) -> Tool:
     return Tool(
         environment=environment,
         init=shell(f"{muninn} key generate {key}; {muninn} init --key-file {key} {at}"),
+        open=[program, "snapshots", repository, "--key-file", state + "/key"],
         backup=lambda version: [program, "backup", repository, tree, "--key-file", state + "/key", "--tag", f"v{version}", *options],
         # The others find the snapshot of a tag themselves: here it is looked up before the clock runs.
         restore=lambda version, target: [
@@ -50,6 +52,7 @@ def restic(repository: str, tree: str, state: str, *options: str) -> Tool:
     return Tool(
         environment={"RESTIC_PASSWORD": "x"},
         init=[*program, "init"],
+        open=[*program, "cat", "config"],
         backup=lambda version: ["env", "-C", tree, *program, "backup", "--tag", f"v{version}", "."],
         restore=lambda version, target: [*program, "restore", "latest", "--tag", f"v{version}", "--target", target],
     )
@@ -64,6 +67,7 @@ def borg(repository: str, tree: str, state: str, compression: str = "lz4") -> To
             "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
         },
         init=[program, "init", "-e", "repokey-blake2", repository],
+        open=[program, "list", repository],
         backup=lambda version: ["env", "-C", tree, program, "create", "-C", compression, f"{repository}::v{version}", "."],
         restore=lambda version, target: ["env", "-C", target, program, "extract", f"{repository}::v{version}"],
     )
@@ -74,6 +78,7 @@ def tar(repository: str, tree: str, state: str) -> Tool:
     return Tool(
         environment={},
         init=["mkdir", repository],
+        open=["true"],
         backup=lambda version: shell(f"tar -C {shlex.quote(tree)} -cf - . | lz4 -q - {at}/v{version}.tar.lz4"),
         restore=lambda version, target: shell(f"lz4 -dcq {at}/v{version}.tar.lz4 | tar -C {shlex.quote(target)} -xf -"),
     )
@@ -83,6 +88,7 @@ def cp(repository: str, tree: str, state: str) -> Tool:
     return Tool(
         environment={},
         init=["mkdir", repository],
+        open=["true"],
         backup=lambda version: ["cp", "-a", tree, f"{repository}/v{version}"],
         restore=lambda version, target: ["cp", "-a", f"{repository}/v{version}/.", target],
     )
