@@ -193,10 +193,10 @@ package struct Seal: Sendable {
       if frame.kind == .repository { zero(inPlace: &plain) }
       return
     }
-    let packed = [UInt8](plain)
-    try packed.withUnsafeBytesTyped { (plain) throws(FormatError) in
-      try unpack(plain, frame: frame, into: output)
+    let unpacked = withBytes(of: plain) { plain in
+      Result { () throws(FormatError) in try unpack(plain, frame: frame, into: output) }
     }
+    try unpacked.get()
   }
 
   private static func nonce(_ number: UInt32) throws -> AES.GCM.Nonce {
