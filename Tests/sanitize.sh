@@ -15,7 +15,7 @@ declare -A filter=([thread]=. [address]=.)
 if [[ ${1:-} == short ]]; then
   shift
   filter[thread]='BoundedQueue|ThreadTests|LocalStorage|RaceTests|CommitTests|ChunkIndexTests|BackupControl|BackupTests'
-  filter[thread]+='|VerifiedDuplicate|RestoreJournal'
+  filter[thread]+='|VerifiedDuplicate|RestoreJournal|DirectRestore'
   filter[address]='DirectoryListing|ExtendedAttribute|FileContent|DirectWrite|LocalStorage|ContainerTests|TreeTests'
   filter[address]+='|SealedObject|ChunkTable|ChunkIndexTests|BackupTests|RestoreTests|RepairTests|BitFlipTests'
   export MUNINN_FLIPS=${MUNINN_FLIPS:-1}
