@@ -45,9 +45,10 @@ final class HandleCache: Sendable {
     }
   }
 
-  func insert(_ handle: Handle, for key: UInt64) {
-    // What is dropped closes its file after the lock is released.
-    let dropped = state.withLock { state -> Handle? in
+  /// Returns what made room for it, whose file closes once the caller lets go of it.
+  @discardableResult
+  func insert(_ handle: Handle, for key: UInt64) -> Handle? {
+    state.withLock { state -> Handle? in
       state.clock += 1
       state.slots[key] = Slot(handle: handle, lastUse: state.clock)
       guard state.slots.count > capacity,
@@ -55,7 +56,6 @@ final class HandleCache: Sendable {
       else { return nil }
       return state.slots.removeValue(forKey: oldest.key)?.handle
     }
-    withExtendedLifetime(dropped) {}
   }
 
   func remove(_ key: UInt64) {

@@ -39,43 +39,50 @@ final class SharedFile: Sendable {
 
   /// The open file, made by whoever needs it first.
   func handle(_ run: RestoreRun) throws(DiskError) -> Handle {
-    if let known = run.openFiles.handle(key) { return known }
-    return try state.withLock { (state) throws(DiskError) in
-      if let known = run.openFiles.handle(key) { return known }
-      let path = planned.entry.path
+    try handle(key, run) { (state) throws(DiskError) in
+      guard !state.isMade else { return try reopened(run) }
       let directory = try run.tree.handle(planned.directory)
-      let file =
-        state.isMade
-        ? try FileCalls.open(
-          at: directory.descriptor, planned.makingName, flags: O_WRONLY | O_NOFOLLOW,
-          path: displayPath(path))
-        : try NewEntry.open(
-          at: directory.descriptor, making: planned, run, flags: O_WRONLY, mode: 0o600)
+      let file = try NewEntry.open(
+        at: directory.descriptor, making: planned, run, flags: O_WRONLY, mode: 0o600)
       state.isMade = true
-      let handle = Handle(file) { [self] error in closed(error, run) }
-      run.openFiles.insert(handle, for: key)
-      return handle
+      return file
     }
   }
 
   /// The file opened for direct writes; nil where it is not written so.
   func directHandle(_ run: RestoreRun) -> Handle? {
     guard planned.isMade, run.direct.isFor(planned.entry) else { return nil }
-    if let known = run.openFiles.handle(directKey) { return known }
-    return state.withLock { _ in
-      if let known = run.openFiles.handle(directKey) { return known }
-      // Without it the file is written through the page cache, and trouble shows there.
-      guard let directory = try? run.tree.handle(planned.directory),
-        let file = try? FileCalls.open(
-          at: directory.descriptor, planned.makingName, flags: O_WRONLY | O_NOFOLLOW,
-          path: displayPath(planned.entry.path))
-      else { return nil }
+    // Without it the file is written through the page cache, and trouble shows there.
+    return try? handle(directKey, run) { (_) throws(DiskError) in
+      let file = try reopened(run)
       guard FileCalls.setDirect(file.descriptor, true) else {
         run.direct.noteUnsupported()
-        return nil
+        throw DiskError(
+          errno: EINVAL, operation: "open directly", path: displayPath(planned.entry.path))
       }
-      let handle = Handle(file) { [self] error in closed(error, run) }
-      run.openFiles.insert(handle, for: directKey)
+      return file
+    }
+  }
+
+  private func reopened(_ run: RestoreRun) throws(DiskError) -> OpenFile {
+    let directory = try run.tree.handle(planned.directory)
+    return try FileCalls.open(
+      at: directory.descriptor, planned.makingName, flags: O_WRONLY | O_NOFOLLOW,
+      path: displayPath(planned.entry.path))
+  }
+
+  /// One of the two, opened by whoever needs it first.
+  private func handle(
+    _ key: UInt64, _ run: RestoreRun, open: (inout State) throws(DiskError) -> OpenFile
+  ) throws(DiskError) -> Handle {
+    if let known = run.openFiles.handle(key) { return known }
+    // What makes room may be the other one: an error of its closing asks for the lock too.
+    var dropped: Handle?
+    defer { withExtendedLifetime(dropped) {} }
+    return try state.withLock { (state) throws(DiskError) in
+      if let known = run.openFiles.handle(key) { return known }
+      let handle = Handle(try open(&state)) { [self] error in closed(error, run) }
+      dropped = run.openFiles.insert(handle, for: key)
       return handle
     }
   }
