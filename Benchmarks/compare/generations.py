@@ -5,7 +5,8 @@
 a repository of its own, encrypted. Some generations are restored right away, all tools in turn, to a directory that is
 best on a tmpfs, so that reading the repository shows: with the repository dropped from the page cache, and again with
 it there. One restore of each is compared with the tree (rsync -aHAXn --checksum). In the end muninn's repositories are
-defragmented and the last generation is restored from them again.
+defragmented and the last generation is restored from them again, and from a fresh repository of every tool, which has that
+generation alone: what an old chain costs is told by that one, since later content need not compress as the first did.
 
 Writes PREFIX.json, PREFIX.md and PREFIX.svg. MUNINN, BENCH, RESTIC and BORG name the programs.
 """
@@ -60,9 +61,13 @@ class Chain:
         self.points: list[dict] = []
         self.tools = {}
         for name in self.names:
-            self.state(name).mkdir()
-            self.tools[name] = CHAINED[name](str(self.repository(name)), str(self.tree), str(self.state(name)))
-            run(self.tools[name].init, self.tools[name])
+            self.begin(name, name)
+
+    def begin(self, name: str, kind: str) -> None:
+        """Makes a repository that is called by its tool's name or another one."""
+        self.state(name).mkdir()
+        self.tools[name] = CHAINED[kind](str(self.repository(name)), str(self.tree), str(self.state(name)))
+        run(self.tools[name].init, self.tools[name])
 
     def repository(self, name: str) -> Path:
         return self.work / f"repository-{name}"
@@ -70,9 +75,9 @@ class Chain:
     def state(self, name: str) -> Path:
         return self.work / f"state-{name}"
 
-    def in_turn(self) -> list[str]:
+    def in_turn(self, names: list[str]) -> list[str]:
         self.turn += 1
-        return [self.names[(place + self.turn) % len(self.names)] for place in range(len(self.names))]
+        return [names[(place + self.turn) % len(names)] for place in range(len(names))]
 
     @contextlib.contextmanager
     def alone(self):
@@ -97,11 +102,13 @@ class Chain:
         shutil.rmtree(target)
         return wall / (content / (1 << 30)), processor / (content / (1 << 30))
 
-    def measure(self, generation: int, names: list[str], label: str = "") -> None:
+    def measure(self, generation: int, titles: dict[str, str]) -> None:
+        """Restores from the repositories that have titles, and keeps what it took under those."""
         content = sum(path.stat().st_size for path in self.tree.rglob("*") if path.is_file())
-        points = {name: {"tool": name + label, "generation": generation, "cold": [], "warm": [], "processor": []} for name in names}
+        points = {name: {"tool": title, "generation": generation, "cold": [], "warm": [], "processor": []}
+                  for name, title in titles.items()}
         for number in range(self.arguments.runs):
-            for name in [name for name in self.in_turn() if name in names]:
+            for name in self.in_turn(list(titles)):
                 with self.alone():
                     forget(self.repository(name), self.state(name))
                     points[name]["cold"].append(self.restore(name, generation, content, number == 0)[0])
@@ -128,19 +135,25 @@ class Chain:
                 sys.exit(f"{BENCH} made no generation {generation}")
             # What changed this very moment cannot be told from what is being written, and is read again.
             time.sleep(1.1)
-            for name in self.in_turn():
+            for name in self.in_turn(self.names):
                 run(self.tools[name].backup(generation), self.tools[name])
             subprocess.run(["sync", "-f", self.work], check=True)
             if generation in (1, arguments.generations) or generation % arguments.every == 0:
-                self.measure(generation, self.names)
+                self.measure(generation, {name: name for name in self.names})
         maker.stdin.close()
         maker.wait()
         ours = [name for name in self.names if name in OURS]
         for name in ours:
             program = os.environ.get("MUNINN", "muninn")
             run([program, "defrag", str(self.repository(name)), "--key-file", f"{self.state(name)}/key"], self.tools[name])
+        titles = {name: f"{name}, defrag" for name in ours}
+        for name in self.names:
+            fresh = f"{name}-fresh"
+            self.begin(fresh, name)
+            run(self.tools[fresh].backup(arguments.generations), self.tools[fresh])
+            titles[fresh] = f"{name}, fresh"
         subprocess.run(["sync", "-f", self.work], check=True)
-        self.measure(arguments.generations, ours, ", defrag")
+        self.measure(arguments.generations, titles)
         return self.points
 
 
