@@ -47,6 +47,7 @@ struct PlanStage {
       run.fail($0.path, $0.message)
     }) {
       self.isComplete = isComplete
+      openAhead(items.lazy.map(\.entry.content))
       for item in items {
         if !add(item) { return false }
         if isFull, !flush() { return false }
@@ -74,6 +75,19 @@ struct PlanStage {
     limits.grow()
     run.counters.phase = .restoring
     return emit(window)
+  }
+
+  /// Has the containers opened that content is in, all at once.
+  private func openAhead(_ contents: some Sequence<EntryContent>) {
+    var wanted: Set<Identifier> = []
+    var last: Identifier?
+    for case .extents(let extents) in contents {
+      for case .chunk(let chunk) in extents where chunk.location.container != last {
+        last = chunk.location.container
+        wanted.insert(chunk.location.container)
+      }
+    }
+    run.store.openAhead(wanted)
   }
 
   // MARK: Entries
@@ -240,7 +254,9 @@ extension PlanStage {
     while true {
       do throws(StoreError) {
         guard let leaf = try tree.nextLeaf() else { return nil }
-        return try pages.extents(of: leaf)
+        let extents = try pages.extents(of: leaf)
+        openAhead(CollectionOfOne(.extents(extents)))
+        return extents
       } catch {
         guard let losses = planned.losses, let lost = tree.last,
           lost.byteCount <= planned.entry.size - min(offset, planned.entry.size)
