@@ -59,6 +59,26 @@ import Testing
     }
   }
 
+  /// More pages are shared by two runs, of which one is still to come, than are kept in memory.
+  @Test func aFileInVeryManyPiecesIsAllThere() throws {
+    var generator = SeededGenerator.printed()
+    let repository = try HandMadeRepository()
+    var chunk = generator.bytes(24_001)
+    var chunks: [(extent: Extent, bytes: [UInt8])] = []
+    for number in 0..<2600 {
+      chunk[number] ^= 0xFF
+      chunks.append((.chunk(try repository.chunk(chunk)), chunk))
+    }
+    // Neighbours in the repository are none in the file.
+    chunks.shuffle(using: &generator)
+    let long = try repository.longFile("long", chunks.map(\.extent), perPage: 100)
+    let root = try repository.finish([[repository.directory(""), long]])
+    let outcome = try repository.restore(root, threads: 3)
+    #expect(outcome.failureCount == 0)
+    let isSame = try readFile(repository.target + "/long") == Array(chunks.map(\.bytes).joined())
+    #expect(isSame)
+  }
+
   /// Of a file of a few chunks that lie side by side next to nothing is in the page cache
   /// afterwards; of a smaller one everything is.
   @Test func aLargeFileLeavesThePageCacheAlone() throws {

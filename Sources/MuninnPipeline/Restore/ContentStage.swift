@@ -11,15 +11,14 @@ final class ContentStage {
   private var plain: PlainStage
   private var frames = Buffer(capacity: 0)
   private var blocks = UnitBlocks()
-  /// Whole pages on their way into a file that is written directly.
-  private var piece = Buffer(capacity: 0)
-  private var ends = RunEnds()
+  private let behind: WriteBehind
   private var extents: [PlannedExtent] = []
   private var identities: [RestoredIdentity] = []
 
-  init(_ window: RestoreWindow, _ run: RestoreRun) {
+  init(_ window: RestoreWindow, _ run: RestoreRun, _ behind: WriteBehind) {
     self.window = window
     self.run = run
+    self.behind = behind
     plain = PlainStage(run: run)
   }
 
@@ -40,7 +39,6 @@ final class ContentStage {
         break
       }
     }
-    settleEnds()
     window.identities.withLock { $0.append(contentsOf: identities) }
     identities.removeAll()
   }
@@ -66,14 +64,8 @@ final class ContentStage {
       var end = start + 1
       while end < extents.count, extents[end].entry == entry { end += 1 }
       if let file = window.shared[Int(entry)] {
-        if ends.file !== file { settleEnds() }
         writePart(of: file, start..<end, container)
-        if ends.file == nil {
-          keep(file.complete(end - start, run))
-        } else {
-          ends.extentCount += end - start
-          if ends.isFull { settleEnds() }
-        }
+        keep(file.complete(end - start, run))
       } else {
         keep(writeWhole(window.entries[Int(entry)], start..<end, container))
       }
@@ -147,7 +139,12 @@ final class ContentStage {
       let made = try plain.make(file: planned)
       isMade = true
       if !planned.placement.isNew { try plain.cut(planned, made.file.descriptor) }
-      let end = try write(range, to: made.file.descriptor, planned.entry.path)
+      let descriptor = made.file.descriptor
+      var end: UInt64 = 0
+      try eachStretch(range) { (stretch) throws(DiskError) in
+        try write(stretch, to: descriptor, planned.entry.path)
+        end = stretch.offset + UInt64(stretch.bytes.count)
+      }
       if end < planned.entry.size, planned.placement.isNew {
         try FileCalls.truncate(
           made.file.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
@@ -164,41 +161,50 @@ final class ContentStage {
     of file: SharedFile, _ range: Range<Int>, _ container: OpenContainer
   ) {
     if file.hasFailed { return }
-    var range = range
+    var sound = range
     if let losses = file.planned.losses {
-      range = keepSound(range, container, losses)
+      sound = keepSound(range, container, losses)
     } else if let problem = verify(range, container) {
       file.fail(problem)
       return
     }
     do throws(DiskError) {
-      let handle = try file.handle(run)
-      let direct = file.directHandle(run)
-      _ = try write(
-        range, to: handle.descriptor, file.planned.entry.path,
-        direct: direct.map { (file, $0.descriptor) })
-      withExtendedLifetime(direct) {}
+      let plain = try file.handle(run)
+      let target = file.directHandle(run).map {
+        WriteBehind.Target(file: file, direct: $0, plain: plain)
+      }
+      try eachStretch(sound) { (stretch) throws(DiskError) in
+        if let target, try hand(stretch, to: target) { return }
+        try write(stretch, to: plain.descriptor, file.planned.entry.path)
+      }
     } catch {
       run.stopIfTargets(error)
       file.fail(error.description)
     }
   }
 
-  /// Writes the ends that wait, and counts the extents that they were the last of.
-  private func settleEnds() {
-    guard let file = ends.file else { return }
-    if !file.hasFailed {
-      do throws(DiskError) {
-        let handle = try file.handle(run)
-        try ends.write(
-          to: handle.descriptor, path: displayPath(file.planned.entry.path))
-      } catch {
-        run.stopIfTargets(error)
-        file.fail(error.description)
+  /// Has a stretch of a large file written behind this thread: its whole pages, and those that it
+  /// shares with stretches that came before it. False, and nothing done, where it is too short.
+  private func hand(
+    _ stretch: Stretch, to target: WriteBehind.Target
+  ) throws(DiskError) -> Bool {
+    let (bytes, offset) = (stretch.bytes, stretch.offset)
+    guard let pages = run.direct.pages(of: bytes.count, at: offset) else { return false }
+    func part(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+      UnsafeRawBufferPointer(rebasing: bytes[range])
+    }
+    let head = try target.file.join(part(0..<pages.lowerBound), at: offset, target.plain, run)
+    let tail = try target.file.join(
+      part(pages.upperBound..<bytes.count), at: offset + UInt64(pages.upperBound), target.plain,
+      run)
+    let start = offset + UInt64(pages.lowerBound) - UInt64(head?.count ?? 0)
+    (head ?? []).withUnsafeBytes { head in
+      (tail ?? []).withUnsafeBytes { tail in
+        behind.write([head, part(pages), tail], at: start, of: target)
       }
     }
-    keep(file.complete(ends.extentCount, run))
-    ends.removeAll()
+    run.countWritten(UInt64(bytes.count))
+    return true
   }
 
   /// Moves the extents whose chunks are what they should be to the front of the range, and returns
@@ -229,14 +235,17 @@ final class ContentStage {
     return nil
   }
 
-  /// Writes chunks that lie side by side both here and in the file with one call. Returns the end
-  /// of the last.
-  private func write(
-    _ range: Range<Int>, to descriptor: CInt, _ path: [UInt8],
-    direct: (file: SharedFile, descriptor: CInt)? = nil
-  ) throws(DiskError) -> UInt64 {
+  /// Chunks that lie side by side both here and in the file.
+  private struct Stretch {
+    let bytes: UnsafeRawBufferPointer
+    /// In the file.
+    let offset: UInt64
+  }
+
+  private func eachStretch(
+    _ range: Range<Int>, _ body: (Stretch) throws(DiskError) -> Void
+  ) throws(DiskError) {
     var index = range.lowerBound
-    var end: UInt64 = 0
     while index < range.upperBound {
       let first = extents[index]
       let start = blocks.start(of: first.slot)
@@ -248,23 +257,14 @@ final class ContentStage {
         count += Int(extents[index].length)
         index += 1
       }
-      let bytes = blocks.bytes(start, count)
-      if let direct,
-        let pages = try run.direct.write(
-          bytes, at: first.offset, to: direct.descriptor, piece: &piece, path: displayPath(path))
-      {
-        ends.add(
-          UnsafeRawBufferPointer(rebasing: bytes[..<pages.lowerBound]), at: first.offset,
-          of: direct.file)
-        ends.add(
-          UnsafeRawBufferPointer(rebasing: bytes[pages.upperBound...]),
-          at: first.offset + UInt64(pages.upperBound), of: direct.file)
-      } else {
-        try FileCalls.write(descriptor, at: first.offset, bytes, path: displayPath(path))
-      }
-      end = first.offset + UInt64(count)
-      run.countWritten(UInt64(count))
+      try body(Stretch(bytes: blocks.bytes(start, count), offset: first.offset))
     }
-    return end
+  }
+
+  private func write(
+    _ stretch: Stretch, to descriptor: CInt, _ path: [UInt8]
+  ) throws(DiskError) {
+    try FileCalls.write(descriptor, at: stretch.offset, stretch.bytes, path: displayPath(path))
+    run.countWritten(UInt64(stretch.bytes.count))
   }
 }

@@ -1,4 +1,3 @@
-import Glibc
 import MuninnDisk
 import MuninnFormat
 import Synchronization
@@ -14,11 +13,16 @@ final class DirectFiles: Sendable {
   /// Smaller files are better off in the page cache: the kernel gathers them.
   private static let leastFileByteCount: UInt64 = 8 << 20
   /// Runs of a file that are shorter are handed to the page cache.
-  private static let leastByteCount = 128 << 10
+  private static let leastByteCount = 16 << 10
   /// What offsets, lengths and addresses of direct writes are multiples of.
   private static let alignment = Buffer.alignment
 
+  /// Pages of all files that wait for their other part: of very many pieces each has one or two.
+  /// 4 MiB.
+  private static let maximumSeamCount = 1024
+
   private let isPossible = Atomic<Bool>(true)
+  private let seamCount = Atomic<Int>(0)
 
   /// Whether a file is one that is written directly, once its space is reserved.
   func isFor(_ entry: ManifestEntry) -> Bool {
@@ -28,30 +32,19 @@ final class DirectFiles: Sendable {
   /// From now on files are written through the page cache: this file system refused.
   func noteUnsupported() { isPossible.store(false, ordering: .relaxed) }
 
-  /// Writes the whole pages of a run of a file past the page cache, by way of `piece`. Returns
-  /// which of the bytes they were; what is before and behind them shares pages with the runs beside
-  /// this one. Nil where nothing was written.
-  func write(
-    _ bytes: UnsafeRawBufferPointer, at offset: UInt64, to descriptor: CInt,
-    piece: inout Buffer, path: @autoclosure () -> String
-  ) throws(DiskError) -> Range<Int>? {
+  /// Which bytes of a run of a file are whole pages that are written past the page cache; what is
+  /// before and behind them shares pages with the runs beside this one. Nil where the run is too
+  /// short for that.
+  func pages(of count: Int, at offset: UInt64) -> Range<Int>? {
     let mask = Self.alignment - 1
     let head = (Self.alignment - Int(offset & UInt64(mask))) & mask
-    let count = (bytes.count - head) & ~mask
-    guard count >= Self.leastByteCount, isPossible.load(ordering: .relaxed) else { return nil }
-    if piece.capacity < count { piece = Buffer(capacity: count) }
-    let whole = UnsafeMutableRawBufferPointer(rebasing: piece.bytes[..<count])
-    let pages = head..<(head + count)
-    whole.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[pages]))
-    do throws(DiskError) {
-      try FileCalls.write(
-        descriptor, at: offset + UInt64(head), UnsafeRawBufferPointer(whole), path: path())
-    } catch {
-      // Another alignment is wanted, or the file system does not know direct writes.
-      guard error.errno == EINVAL else { throw error }
-      noteUnsupported()
-      return nil
-    }
-    return pages
+    let whole = (count - head) & ~mask
+    guard whole >= Self.leastByteCount, isPossible.load(ordering: .relaxed) else { return nil }
+    return head..<(head + whole)
+  }
+
+  /// Counts pages more, or fewer, that wait. Returns whether they are too many.
+  func countSeams(_ change: Int) -> Bool {
+    seamCount.add(change, ordering: .relaxed).newValue >= Self.maximumSeamCount
   }
 }

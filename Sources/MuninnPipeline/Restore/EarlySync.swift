@@ -5,7 +5,8 @@ import Synchronization
 /// Has the target's disk write while files are still being restored, where the restore is to be
 /// synced: the disk would idle until the sync at the end, and then the processor.
 final class EarlySync: Sendable {
-  /// How often it looks, and how much has to be new for a sync to be worth its commit.
+  /// How often it looks, and how much has to be new for a sync to be worth its commit. What was
+  /// written past the page cache counts too: it may wait in a cache of the device.
   private static let intervalNanoseconds: Int64 = 250_000_000
   private static let leastByteCount: UInt64 = 64 << 20
 

@@ -105,9 +105,11 @@ package struct RestorePipeline {
     let links = LinkStage(run: run)
     let recorder = IdentityStage(run: run, options.identityCatalogue, target: options.target)
     while let window = windows.pop() {
+      let behind = WriteBehind(window, run)
       WorkerThreads.run(count: max(1, options.threads), name: "muninn-restore") { _ in
-        ContentStage(window, run).work()
+        ContentStage(window, run, behind).work()
       }
+      behind.end()
       try run.checkStopped()
       run.containersRead.add(UInt64(window.containers.count), ordering: .relaxed)
       links.link(window.links)

@@ -21,6 +21,7 @@ final class SharedFile: Sendable {
   /// Extents to come; while the file is being planned one more.
   private let remaining: Atomic<Int>
   private let state: Monitor<State>
+  private let seams = Monitor(PageSeams())
 
   init(_ planned: PlannedEntry, extentCount: Int) {
     self.planned = planned
@@ -64,6 +65,38 @@ final class SharedFile: Sendable {
     }
   }
 
+  /// Takes what a run that is written directly has of a page that it shares with another. Returns
+  /// the page where that one's part is there already.
+  func join(
+    _ part: UnsafeRawBufferPointer, at offset: UInt64, _ plain: Handle, _ run: RestoreRun
+  ) throws(DiskError) -> [UInt8]? {
+    guard !part.isEmpty else { return nil }
+    let (whole, areTooMany) = seams.withLock { seams in
+      let before = seams.count
+      let whole = seams.add(part, at: offset)
+      return (whole, run.direct.countSeams(seams.count - before))
+    }
+    if areTooMany { try writeSeams(to: plain, run) }
+    return whole
+  }
+
+  /// Writes what waits for its other part, by way of the page cache.
+  private func writeSeams(to handle: Handle, _ run: RestoreRun) throws(DiskError) {
+    for part in takeSeams(run) {
+      try part.bytes.withUnsafeBytesTyped { (bytes) throws(DiskError) in
+        try FileCalls.write(
+          handle.descriptor, at: part.offset, bytes, path: displayPath(planned.entry.path))
+      }
+    }
+  }
+
+  private func takeSeams(_ run: RestoreRun) -> [(offset: UInt64, bytes: [UInt8])] {
+    seams.withLock { seams in
+      _ = run.direct.countSeams(-seams.count)
+      return seams.takeAll()
+    }
+  }
+
   private func reopened(_ run: RestoreRun) throws(DiskError) -> OpenFile {
     let directory = try run.tree.handle(planned.directory)
     return try FileCalls.open(
@@ -97,6 +130,7 @@ final class SharedFile: Sendable {
     if !hasFailed {
       do throws(DiskError) {
         let handle = try handle(run)
+        try writeSeams(to: handle, run)
         let size = try FileCalls.status(
           of: handle.descriptor, path: displayPath(planned.entry.path)
         ).size
@@ -131,6 +165,7 @@ final class SharedFile: Sendable {
   }
 
   private func giveUp(_ run: RestoreRun) {
+    _ = takeSeams(run)
     let (isMade, failure) = state.withLock { ($0.isMade, $0.failure) }
     FileCompletion.giveUp(planned, isMade: isMade, failure ?? "not restored", run)
   }
