@@ -101,6 +101,8 @@ struct EndToEnd {
     var request = RestoreRequest(snapshot: .latest(), target: target)
     request.threads = threads
     request.defragment = defragment
+    // As its primitives are, and as one that has to last is.
+    request.syncs = true
     let (run, report) = try await watched { try await repository.restore(request, progress: $0) }
     if let problem = report.problems.first {
       throw BenchError("\(problem.path) was not restored: \(problem.message)")

@@ -95,9 +95,19 @@ struct EndToEndMeasurement {
         stages.append(StageShare(disk, amount: result.bytesRead, isDisk: true))
       }
       stages.append(StageShare(machine.restore.decompress, amount: result.dataBytes))
-      for name in ["fingerprint", "tag"] { add(name, result.dataBytes) }
-      if result.name != EndToEnd.Operation.check.rawValue {
-        stages.append(StageShare(machine.restore.create, amount: result.dataBytes))
+      // A check asks the whole identity of a chunk, a restore its keyed fingerprint alone.
+      add("fingerprint", result.dataBytes)
+      if result.name == EndToEnd.Operation.check.rawValue {
+        add("tag", result.dataBytes)
+      } else {
+        let target = machine.restore.target
+        let large = UInt64(Double(result.dataBytes) * target.largeShare)
+        if let small = target.small {
+          stages.append(StageShare(small, amount: result.dataBytes - large))
+        }
+        if let writing = target.large {
+          stages.append(StageShare(writing, amount: large, isDisk: true))
+        }
       }
     }
     return Breakdown(result, threads: endToEnd.threads, stages: stages)

@@ -72,4 +72,6 @@ final class SharedBytes: Sendable {
   let storage: Buffer
 
   init(capacity: Int) { storage = Buffer(capacity: capacity) }
+
+  init(inHugePages capacity: Int) { storage = Buffer(inHugePages: capacity) }
 }
