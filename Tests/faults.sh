@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The real program on a real file system whose calls fail: EIO, EDQUOT, ENOSPC, EINTR and short writes at calls of a backup, and a
-# kill at any call of a check that keeps its ledger. A clear message, nothing half committed, and the next run goes on.
+# The real program on a real file system whose calls fail: EIO, EDQUOT, ENOSPC, EINTR and short writes at calls of a backup and of a
+# restore, and a kill at any call of a check that keeps its ledger. A clear message, nothing half committed, and the next run goes on.
 # usage: faults.sh [short]    MUNINN=binary; see prelude.sh
 . "$(dirname "${BASH_SOURCE[0]}")/prelude.sh"
 case ${1:-} in
@@ -86,6 +86,38 @@ for kind in write sync name; do
 done
 ((failed > 0)) || fail 'no fault ever ended a backup: the shim does nothing'
 echo "faults: $cases backups with a failing call, $failed said why and committed nothing by halves, every next one went on"
+
+# A restore whose writes fail, with a file in it that is written past the page cache: it says why, and another one mends it.
+head -c 20000000 /dev/urandom >"$tree/after/direct"
+fresh
+"$muninn" backup "$repository" "$tree" >/dev/null
+target=$scratch/target
+calls "$target" "$muninn" restore "$repository" latest --target "$target"
+cases=0 failed=0
+for effect in EIO ENOSPC EINTR short EIO+; do
+  for place in $(some "${count[write]}"); do
+    rm -rf "$target"
+    what="restore with $effect at write $place of ${count[write]}"
+    code=$(with_fault "$target" "write,$place,$effect" "$muninn" restore "$repository" latest --target "$target")
+    cases=$((cases + 1))
+    case $code in
+      # Where there are several threads a call may be the last of another run.
+      0) same_tree "$tree" "$target" ;;
+      1)
+        failed=$((failed + 1))
+        [[ $effect != EINTR && $effect != short ]] || fail "$what gives up: $(tail -3 "$scratch/log")"
+        grep -qiE 'input/output|no space' "$scratch/log" || fail "$what does not say why: $(cat "$scratch/log")"
+        ;;
+      *) fail "$what ended with $code: $(tail -5 "$scratch/log")" ;;
+    esac
+    code=$(exit_code "$muninn" restore "$repository" latest --target "$target" --overwrite changed)
+    [[ $code == 0 ]] || fail "the restore after a $what ended with $code: $(tail -5 "$scratch/log")"
+    same_tree "$tree" "$target"
+  done
+done
+((failed > 0)) || fail 'no fault ever ended a restore: the shim does nothing'
+rm "$tree/after/direct"
+echo "faults: $cases restores with a failing write, $failed said why, another one made the tree whole after each"
 
 # A check within a budget reads one container at a time here, the one that was read longest ago, and is killed in between.
 fresh
