@@ -169,13 +169,19 @@ package final class RestoreJournal: Sendable {
     return (file, JournalText.decodeLast(bytes))
   }
 
+  /// Tries for a moment: a process that is just being started holds the locks of who starts it
+  /// until its program runs.
   private static func lock(_ descriptor: CInt, _ path: String) throws(PipelineError) {
-    if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
-    guard errno != EWOULDBLOCK else {
-      throw PipelineError(
-        .busy, "a restore to the same target is running: \(path) is locked", path: path)
+    for attempt in 0... {
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
+      guard errno == EWOULDBLOCK || errno == EINTR else {
+        throw PipelineError(DiskError(errno: errno, operation: "flock", path: path))
+      }
+      if attempt == 50 { break }
+      usleep(10_000)
     }
-    throw PipelineError(DiskError(errno: errno, operation: "flock", path: path))
+    throw PipelineError(
+      .busy, "a restore to the same target is running: \(path) is locked", path: path)
   }
 }
 
