@@ -77,8 +77,10 @@ struct PlanStage {
     return emit(window)
   }
 
-  /// Has the containers opened that content is in, all at once.
+  /// Has the containers opened that content is in, all at once. Not where the target has something
+  /// already: what is in place needs none.
   private func openAhead(_ contents: some Sequence<EntryContent>) {
+    guard stack.first?.isAdopted == false else { return }
     var wanted: Set<Identifier> = []
     var last: Identifier?
     for case .extents(let extents) in contents {
