@@ -13,6 +13,7 @@ struct RestorePrimitives {
   let runs: Int
   /// Whether the repository is read from the disk too.
   var readsDisk = true
+
   struct Result {
     let readCached: Measurement
     let readDisk: Measurement?

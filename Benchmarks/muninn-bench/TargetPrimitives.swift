@@ -93,23 +93,30 @@ struct TargetPrimitives {
     try FileCalls.syncFileSystem(of: directory.descriptor, path: path)
   }
 
-  // MARK: Small files
-
-  private func small(_ plan: Plan, _ root: String, _ piece: SharedBytes) throws -> UInt64 {
+  /// Deals `0..<count` out to the threads, one after the other.
+  private func deal(
+    _ count: Int, in root: String, _ body: @Sendable (Int) throws -> Void
+  ) throws {
     let next = Atomic<Int>(0)
     let failures = Atomic<Int>(0)
-    WorkerThreads.run(count: threads, name: "create") { _ in
+    WorkerThreads.run(count: threads, name: "make") { _ in
       while true {
         let index = next.add(1, ordering: .relaxed).oldValue
-        guard index < plan.small.count else { break }
-        let file = plan.small[index]
-        if (try? Self.create(root + file.path, file.size, piece)) == nil {
-          failures.add(1, ordering: .relaxed)
-        }
+        guard index < count else { break }
+        if (try? body(index)) == nil { failures.add(1, ordering: .relaxed) }
       }
     }
     guard failures.load(ordering: .relaxed) == 0 else {
       throw BenchError("files cannot be made in \(root)")
+    }
+  }
+
+  // MARK: Small files
+
+  private func small(_ plan: Plan, _ root: String, _ piece: SharedBytes) throws -> UInt64 {
+    try deal(plan.small.count, in: root) { index in
+      let file = plan.small[index]
+      try Self.create(root + file.path, file.size, piece)
     }
     return plan.smallByteCount
   }
@@ -145,20 +152,10 @@ struct TargetPrimitives {
       }
     }
     let all = pieces
-    let next = Atomic<Int>(0)
-    let failures = Atomic<Int>(0)
-    WorkerThreads.run(count: threads, name: "write") { _ in
-      while true {
-        let index = next.add(1, ordering: .relaxed).oldValue
-        guard index < all.count else { break }
-        let (file, offset, count) = all[index]
-        let bytes = UnsafeRawBufferPointer(rebasing: piece.storage.bytes.prefix(count))
-        let path = root + plan.large[file].path
-        if (try? Self.put(bytes, at: offset, path)) == nil { failures.add(1, ordering: .relaxed) }
-      }
-    }
-    guard failures.load(ordering: .relaxed) == 0 else {
-      throw BenchError("large files cannot be written in \(root)")
+    try deal(all.count, in: root) { index in
+      let (file, offset, count) = all[index]
+      let bytes = UnsafeRawBufferPointer(rebasing: piece.storage.bytes.prefix(count))
+      try Self.put(bytes, at: offset, root + plan.large[file].path)
     }
     return plan.largeByteCount
   }

@@ -14,9 +14,6 @@ final class DirectFiles: Sendable {
   private static let leastFileByteCount: UInt64 = 8 << 20
   /// Runs of a file that are shorter are handed to the page cache.
   private static let leastByteCount = 16 << 10
-  /// What offsets, lengths and addresses of direct writes are multiples of.
-  private static let alignment = Buffer.alignment
-
   /// Pages of all files that wait for their other part: of very many pieces each has one or two.
   /// 4 MiB.
   private static let maximumSeamCount = 1024
@@ -36,8 +33,8 @@ final class DirectFiles: Sendable {
   /// before and behind them shares pages with the runs beside this one. Nil where the run is too
   /// short for that.
   func pages(of count: Int, at offset: UInt64) -> Range<Int>? {
-    let mask = Self.alignment - 1
-    let head = (Self.alignment - Int(offset & UInt64(mask))) & mask
+    let mask = PageSeams.pageByteCount - 1
+    let head = -Int(offset & UInt64(mask)) & mask
     let whole = (count - head) & ~mask
     guard whole >= Self.leastByteCount, isPossible.load(ordering: .relaxed) else { return nil }
     return head..<(head + whole)

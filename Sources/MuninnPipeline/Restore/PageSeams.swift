@@ -12,6 +12,7 @@ struct PageSeams {
     var isWhole: Bool { parts.reduce(0) { $0 + $1.count } == PageSeams.pageByteCount }
   }
 
+  /// What offsets, lengths and addresses of direct writes are multiples of.
   static let pageByteCount = Buffer.alignment
 
   /// By the page's number in the file.
@@ -23,7 +24,7 @@ struct PageSeams {
   mutating func add(_ part: UnsafeRawBufferPointer, at offset: UInt64) -> [UInt8]? {
     let number = offset / UInt64(PageSeams.pageByteCount)
     let start = Int(offset % UInt64(PageSeams.pageByteCount))
-    guard !part.isEmpty, start + part.count <= PageSeams.pageByteCount else { return nil }
+    precondition(start + part.count <= PageSeams.pageByteCount, "a part of more than one page")
     var page = pages.removeValue(forKey: number) ?? Page()
     page.bytes.replaceSubrange(start..<(start + part.count), with: part)
     page.parts.append(start..<(start + part.count))

@@ -172,12 +172,11 @@ package final class RestoreJournal: Sendable {
   /// Tries for a moment: a process that is just being started holds the locks of who starts it
   /// until its program runs.
   private static func lock(_ descriptor: CInt, _ path: String) throws(PipelineError) {
-    for attempt in 0... {
+    for _ in 0..<50 {
       if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
       guard errno == EWOULDBLOCK || errno == EINTR else {
         throw PipelineError(DiskError(errno: errno, operation: "flock", path: path))
       }
-      if attempt == 50 { break }
       usleep(10_000)
     }
     throw PipelineError(
