@@ -77,6 +77,24 @@ import Testing
     }
   }
 
+  /// More is written than may wait, and given up while some of it waits.
+  @Test func oneWriterThatIsFasterThanTheDisk() throws {
+    let directory = try TemporaryDirectory()
+    let storage = try LocalStorage(path: directory.path, create: false, writesDirectly: true)
+    let bytes = (0..<(3 << 20) + 77).map { UInt8(truncatingIfNeeded: $0 >> 11 ^ $0) }
+    for (name, isKept) in [("containers/aa/kept", true), ("containers/aa/given", false)] {
+      let writer = try storage.create(name, expectedByteCount: 64 << 20)
+      for _ in 0..<20 { try bytes.withUnsafeBytes { try writer.append($0) } }
+      if isKept { try writer.finish() } else { writer.discard() }
+    }
+    #expect(try storage.list("").map(\.name) == ["containers/aa/kept"])
+    let read = try storage.read("containers/aa/kept", maximumByteCount: 1 << 30)
+    #expect(read.count == 20 * bytes.count)
+    for number in 0..<20 {
+      #expect(read[(number * bytes.count)..<((number + 1) * bytes.count)].elementsEqual(bytes))
+    }
+  }
+
   /// The repository's directory is taken away under a writer: an error that names the object, and
   /// nothing that looks like one.
   @Test(arguments: [true, false])

@@ -4,14 +4,13 @@ import Glibc
 /// Writes one object of a local repository in large pieces at multiples of their size.
 ///
 /// Where the file system allows it they go past the page cache (O_DIRECT), written by the storage's
-/// threads while the next piece is filled; all but the last bytes, which are no whole pages.
+/// threads while the next ones are filled; all but the last bytes, which are no whole pages.
 /// Elsewhere they are handed to the device early, so that the sync at the end finds little to do.
 ///
 /// `@unchecked Sendable`: the protocol's contract is that one thread at a time uses it. The
-/// storage's threads read the buffer that is not being filled alone, between the moments when
-/// `flight` says that a write began and ended.
+/// storage's threads have pieces that it gave away, and `flight`.
 final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
-  private static let writeByteCount = 1 << 20
+  private static let writeByteCount = WritePiece.byteCount
   /// How much to gather before asking for write-back: requests of a size that disks like.
   private static let writeBackByteCount: UInt64 = 4 << 20
   /// No object reserves more at once: the hint may be wrong.
@@ -19,18 +18,17 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
   /// Where fewer reservations than this are free, nothing is reserved.
   private static let leastFreeReservations: UInt64 = 64
 
-  /// The write that a thread of the storage does meanwhile.
+  /// The writes that threads of the storage do meanwhile, and what went wrong with one of them.
   private struct Flight: Sendable {
-    var isUnderWay = false
+    var underWay = 0
     var failure: DiskError?
   }
 
   private let name: String
   private let storage: LocalStorage
   private let expectedByteCount: UInt64
-  /// Two pieces: one is being filled, the other one written meanwhile.
-  private let buffer = Buffer(capacity: 2 * writeByteCount)
-  private var fillsFirst = true
+  /// The piece that is being filled.
+  private var piece: WritePiece
   private let flight = Monitor(Flight())
   /// Nil after `finish` and `discard`.
   private var file: NewFile?
@@ -46,9 +44,15 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
     self.storage = storage
     self.file = file
     self.expectedByteCount = expectedByteCount
+    storage.directWriting.beginWriter()
+    piece = storage.directWriting.takePiece()
   }
 
-  deinit { waitForFlight() }
+  // A write under way holds on to its writer: there is none.
+  deinit {
+    storage.directWriting.giveBack(piece)
+    storage.directWriting.endWriter()
+  }
 
   var byteCount: UInt64 { written + UInt64(buffered) }
 
@@ -57,7 +61,7 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
     var rest = bytes
     while !rest.isEmpty {
       let part = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.writeByteCount - buffered))
-      UnsafeMutableRawBufferPointer(rebasing: filling[buffered...]).copyMemory(from: part)
+      UnsafeMutableRawBufferPointer(rebasing: piece.bytes[buffered...]).copyMemory(from: part)
       buffered += part.count
       rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(part.count))
       if buffered == Self.writeByteCount { try flushWhole(to: file) }
@@ -79,12 +83,6 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
   func discard() {
     waitForFlight()
     file = nil
-  }
-
-  private var filling: UnsafeMutableRawBufferPointer {
-    let start = fillsFirst ? 0 : Self.writeByteCount
-    return UnsafeMutableRawBufferPointer(
-      rebasing: buffer.bytes[start..<(start + Self.writeByteCount)])
   }
 
   private var path: String { storage.path(of: name) }
@@ -111,32 +109,28 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
       isDirect =
         storage.directWriting.isEnabled && FileCalls.setDirect(file.descriptor, true)
     }
+    if !storage.directWriting.isEnabled { try settleFlight() }
     guard isDirect else {
       try writeBuffered(Self.writeByteCount, to: file)
       return
     }
-    try settleFlight()
-    guard isDirect else {
-      try writeBuffered(Self.writeByteCount, to: file)
-      return
+    if let failed = flight.withLock({ $0.failure }) {
+      failure = failed
+      throw failed
     }
-    let full = UnsafeRawBufferPointer(filling)
-    let descriptor = file.descriptor
-    let offset = written
-    fillsFirst.toggle()
+    let (full, descriptor, offset) = (piece, file.descriptor, written)
     written += UInt64(buffered)
     buffered = 0
-    flight.withLock { $0.isUnderWay = true }
-    // Sound although a pointer is no Sendable: it points into a buffer of `self`, which the job
-    // holds.
-    nonisolated(unsafe) let bytes = full
+    flight.withLock { $0.underWay += 1 }
     storage.directWriting.run { [self] in
-      let failure = writeDirectly(bytes, to: descriptor, at: offset)
+      let failure = writeDirectly(UnsafeRawBufferPointer(full.bytes), to: descriptor, at: offset)
+      storage.directWriting.giveBack(full)
       flight.update {
-        $0.failure = failure
-        $0.isUnderWay = false
+        $0.failure = $0.failure ?? failure
+        $0.underWay -= 1
       }
     }
+    piece = storage.directWriting.takePiece()
   }
 
   /// On a thread of the storage. What direct I/O refuses (EINVAL: another alignment is wanted, or
@@ -159,12 +153,12 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
     }
   }
 
-  private func waitForFlight() { flight.wait(until: { !$0.isUnderWay }) }
+  private func waitForFlight() { flight.wait(until: { $0.underWay == 0 }) }
 
-  /// Waits for the write under way, and throws what went wrong with it.
+  /// Waits for the writes under way, and throws what went wrong with one of them.
   private func settleFlight() throws(DiskError) {
     guard isDirect else { return }
-    let failed = flight.wait(until: { !$0.isUnderWay }, then: { $0.failure })
+    let failed = flight.wait(until: { $0.underWay == 0 }, then: { $0.failure })
     if let failed {
       failure = failed
       throw failed
@@ -190,7 +184,7 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
     buffered = 0
     try keeping { () throws(DiskError) in
       try FileCalls.write(
-        file.descriptor, at: written, UnsafeRawBufferPointer(rebasing: filling[..<count]),
+        file.descriptor, at: written, UnsafeRawBufferPointer(rebasing: piece.bytes[..<count]),
         path: path)
     }
     written += UInt64(count)
