@@ -3,38 +3,41 @@ import MuninnFormat
 import MuninnStore
 import Synchronization
 
-/// Takes tasks of a window until none is left: reads neighbouring blocks, decodes and verifies
-/// them, and writes what the files need of them. Belongs to one thread.
+/// Takes what was read of a window until nothing is left, decodes and verifies it, and writes what
+/// the files need of it; then makes what needs no container. Belongs to one thread.
 final class ContentStage {
   private let run: RestoreRun
   private let window: RestoreWindow
   private var plain: PlainStage
-  private var frames = Buffer(capacity: 0)
+  private let reader: UnitReader
   private var blocks = UnitBlocks()
   private let behind: WriteBehind
   private var extents: [PlannedExtent] = []
+  /// Files that the unit has all chunks of, and which of `extents` are theirs.
+  private var whole: [(entry: Int, extents: Range<Int>)] = []
   private var identities: [RestoredIdentity] = []
 
-  init(_ window: RestoreWindow, _ run: RestoreRun, _ behind: WriteBehind) {
+  init(
+    _ window: RestoreWindow, _ run: RestoreRun, _ reader: UnitReader, _ behind: WriteBehind
+  ) {
     self.window = window
     self.run = run
+    self.reader = reader
     self.behind = behind
     plain = PlainStage(run: run)
   }
 
   func work() {
+    while !run.shouldStop, let read = reader.next() { restore(read) }
     let batches = (window.plain.count + PlainStage.batchCount - 1) / PlainStage.batchCount
     while !run.shouldStop {
       let task = window.nextTask.add(1, ordering: .relaxed).oldValue
-      if task < window.units.count {
-        restore(window.units[task])
-      } else if task < window.units.count + batches {
-        let first = (task - window.units.count) * PlainStage.batchCount
-        for index in window.plain[first...].prefix(PlainStage.batchCount) {
-          keep(plain.make(window.entries[Int(index)]))
-        }
-      } else if task < window.units.count + batches + window.ended.count {
-        keep(window.ended[task - window.units.count - batches].complete(1, run))
+      if task < batches {
+        let first = task * PlainStage.batchCount
+        let batch = window.plain[first...].prefix(PlainStage.batchCount)
+        identities += plain.make(batch, of: window)
+      } else if task < batches + window.ended.count {
+        keep(window.ended[task - batches].complete(1, run))
       } else {
         break
       }
@@ -47,10 +50,13 @@ final class ContentStage {
     if let identity { identities.append(identity) }
   }
 
-  private func restore(_ unit: ContentUnit) {
+  private func restore(_ read: consuming UnitReader.Frames) {
+    let unit = window.units[read.unit]
     let container = window.containers[unit.container]
     run.pace?.wait(for: UInt64(unit.rawByteCount), unless: { run.shouldStop })
-    load(unit, container)
+    decode(read, unit, container)
+    reader.giveBack(read)
+    whole.removeAll(keepingCapacity: true)
     extents.removeAll(keepingCapacity: true)
     extents.append(contentsOf: window.extents[unit.extents])
     // Everything is in memory, so the files come one after the other.
@@ -60,43 +66,40 @@ final class ContentStage {
     }
     var start = 0
     while start < extents.count, !run.shouldStop {
-      let entry = extents[start].entry
+      let entry = Int(extents[start].entry)
       var end = start + 1
-      while end < extents.count, extents[end].entry == entry { end += 1 }
-      if let file = window.shared[Int(entry)] {
+      while end < extents.count, extents[end].entry == extents[start].entry { end += 1 }
+      if let file = window.shared[entry] {
         writePart(of: file, start..<end, container)
         keep(file.complete(end - start, run))
-      } else {
-        keep(writeWhole(window.entries[Int(entry)], start..<end, container))
+      } else if let sound = sound(start..<end, of: window.entries[entry], container) {
+        whole.append((entry, sound))
+        if whole.count == CreationTurn.fileCount { writeWhole() }
       }
       start = end
     }
+    if !run.shouldStop { writeWhole() }
   }
 
   // MARK: Reading
 
-  private func load(_ unit: ContentUnit, _ container: OpenContainer) {
+  private func decode(
+    _ read: borrowing UnitReader.Frames, _ unit: ContentUnit, _ container: OpenContainer
+  ) {
     let directory = container.directory
     let ordinals = window.blocks[unit.blocks]
     blocks.begin(rawByteCount: unit.rawByteCount, ordinals, directory)
-    guard let first = ordinals.first, let last = ordinals.last else { return }
+    guard let first = ordinals.first else { return }
     let start = directory.blocks[Int(first)].offset
-    let end = directory.blocks[Int(last)]
-    let count = Int(end.offset - start) + Int(end.frameByteCount)
-    if frames.capacity < count { frames = Buffer(capacity: count) }
     let name = ObjectName.container(container.id)
-    let whole = UnsafeMutableRawBufferPointer(rebasing: frames.bytes[..<count])
-    let got = (try? run.store.storage.read(name, at: start, into: whole)) ?? 0
-    run.containerBytesRead.add(UInt64(got), ordering: .relaxed)
     for ordinal in ordinals {
       let record = directory.blocks[Int(ordinal)]
       let position = Int(record.offset - start)
-      let frame = UnsafeMutableRawBufferPointer(
-        rebasing: whole[position..<(position + Int(record.frameByteCount))])
+      let frame = read.frame(at: position, count: Int(record.frameByteCount))
       do throws(StoreError) {
-        if got < position + frame.count {
+        if read.count < position + frame.count {
           // What cannot be read at once is read block by block, so that only the bad one is lost.
-          try read(name, record, into: frame)
+          try readAlone(name, record, into: frame)
         }
         try blocks.decode(Int(ordinal), UnsafeRawBufferPointer(frame), container)
       } catch {
@@ -105,7 +108,7 @@ final class ContentStage {
     }
   }
 
-  private func read(
+  private func readAlone(
     _ name: String, _ record: BlockRecord, into frame: UnsafeMutableRawBufferPointer
   ) throws(StoreError) {
     let got: Int
@@ -123,36 +126,34 @@ final class ContentStage {
 
   // MARK: Writing
 
-  /// A file that this unit has all chunks of: made, written and completed in one go.
-  private func writeWhole(
-    _ planned: PlannedEntry, _ range: Range<Int>, _ container: OpenContainer
-  ) -> RestoredIdentity? {
-    var range = range
-    if let losses = planned.losses {
-      range = keepSound(range, container, losses)
-    } else if let problem = verify(range, container) {
-      FileCompletion.giveUp(planned, isMade: planned.isMade, problem, run)
-      return nil
+  /// Makes the files of `whole`, then writes and completes one after the other.
+  private func writeWhole() {
+    plain.make(files: whole.map(\.entry), of: window)
+    for (file, made) in zip(whole, plain.made) {
+      guard let made else { continue }
+      keep(write(window.entries[file.entry], file.extents, to: made))
     }
-    var isMade = planned.isMade
+    whole.removeAll(keepingCapacity: true)
+  }
+
+  private func write(
+    _ planned: PlannedEntry, _ range: Range<Int>, to made: MadeFile
+  ) -> RestoredIdentity? {
     do throws(DiskError) {
-      let made = try plain.make(file: planned)
-      isMade = true
-      if !planned.placement.isNew { try plain.cut(planned, made.file.descriptor) }
-      let descriptor = made.file.descriptor
+      if !planned.placement.isNew { try plain.cut(planned, made.descriptor) }
       var end: UInt64 = 0
       try eachStretch(range) { (stretch) throws(DiskError) in
-        try write(stretch, to: descriptor, planned.entry.path)
+        try write(stretch, to: made.descriptor, planned.entry.path)
         end = stretch.offset + UInt64(stretch.bytes.count)
       }
       if end < planned.entry.size, planned.placement.isNew {
         try FileCalls.truncate(
-          made.file.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
+          made.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
       }
       return try plain.complete(planned, made)
     } catch {
       run.stopIfTargets(error)
-      FileCompletion.giveUp(planned, isMade: isMade, error.description, run)
+      FileCompletion.giveUp(planned, isMade: true, error.description, run)
       return nil
     }
   }
@@ -205,6 +206,17 @@ final class ContentStage {
     }
     run.countWritten(UInt64(bytes.count))
     return true
+  }
+
+  /// Which extents of a whole file are written; nil where it is given up, since one is not what it
+  /// should be.
+  private func sound(
+    _ range: Range<Int>, of planned: PlannedEntry, _ container: OpenContainer
+  ) -> Range<Int>? {
+    if let losses = planned.losses { return keepSound(range, container, losses) }
+    guard let problem = verify(range, container) else { return range }
+    FileCompletion.giveUp(planned, isMade: planned.isMade, problem, run)
+    return nil
   }
 
   /// Moves the extents whose chunks are what they should be to the front of the range, and returns

@@ -7,8 +7,8 @@ import Synchronization
 final class EarlySync: Sendable {
   /// How often it looks, and how much has to be new for a sync to be worth its commit. What was
   /// written past the page cache counts too: it may wait in a cache of the device.
-  private static let intervalNanoseconds: Int64 = 250_000_000
-  private static let leastByteCount: UInt64 = 64 << 20
+  private static let intervalNanoseconds: Int64 = 100_000_000
+  private static let leastByteCount: UInt64 = 32 << 20
 
   private let isOver = Monitor(false)
   private let thread: WorkerThread

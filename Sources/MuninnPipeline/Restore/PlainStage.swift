@@ -6,37 +6,120 @@ import MuninnFormat
 /// thread.
 struct PlainStage {
   /// Entries that a worker takes at once.
-  static let batchCount = 64
-
-  /// A new file, and how much of its metadata it has from birth.
-  struct MadeFile: ~Copyable {
-    let file: OpenFile
-    let isOwnerDone: Bool
-    let isModeDone: Bool
-  }
+  static let batchCount = CreationTurn.fileCount
 
   let run: RestoreRun
   /// The directory that was used last: the next entry is most likely in it too.
   private var directory: (id: TargetTree.ID, handle: Handle)?
+  /// What the last `make(files:of:)` made.
+  private(set) var made: [MadeFile?] = []
+  private var files: [Int] = []
 
   init(run: RestoreRun) { self.run = run }
 
-  mutating func make(_ planned: PlannedEntry) -> RestoredIdentity? {
+  /// Makes a batch of the window's entries. Returns what identities the files have now.
+  mutating func make(
+    _ batch: ArraySlice<UInt32>, of window: RestoreWindow
+  ) -> [RestoredIdentity] {
+    var identities: [RestoredIdentity] = []
+    files.removeAll(keepingCapacity: true)
+    for index in batch.lazy.map(Int.init) {
+      let planned = window.entries[index]
+      if case .keep = planned.placement {
+        if let identity = keep(planned) { identities.append(identity) }
+      } else if planned.entry.kind == .file {
+        files.append(index)
+      } else {
+        makeOther(planned)
+      }
+    }
+    make(files: files, of: window)
+    for (index, file) in zip(files, made) {
+      guard let file, let identity = fill(window.entries[index], file) else { continue }
+      identities.append(identity)
+    }
+    made.removeAll(keepingCapacity: true)
+    return identities
+  }
+
+  /// Makes regular files, or opens those that were made when they were planned or are updated: in
+  /// `made` afterwards, nil for each that could not be and was given up.
+  mutating func make(files: [Int], of window: RestoreWindow) {
+    made.removeAll(keepingCapacity: true)
+    for index in files {
+      made.append(isToBeMade(window.entries[index]) ? nil : make(file: window.entries[index]))
+    }
+    run.creation.take {
+      for (place, index) in files.enumerated() where isToBeMade(window.entries[index]) {
+        made[place] = make(file: window.entries[index])
+      }
+    }
+  }
+
+  /// What is made in directories that are new as well waits for no disk.
+  private func isToBeMade(_ planned: PlannedEntry) -> Bool {
+    planned.placement.isNew && !planned.isMade && !planned.mayInherit
+  }
+
+  private mutating func make(file planned: PlannedEntry) -> MadeFile? {
+    do throws(DiskError) {
+      return try open(planned)
+    } catch {
+      run.stopIfTargets(error)
+      FileCompletion.giveUp(planned, isMade: planned.isMade, error.description, run)
+      return nil
+    }
+  }
+
+  private mutating func open(_ planned: PlannedEntry) throws(DiskError) -> MadeFile {
+    let entry = planned.entry
+    let parent = try handle(planned.directory)
+    if planned.isMade {
+      let file = try FileCalls.open(
+        at: parent.descriptor, planned.makingName, flags: O_WRONLY | O_NOFOLLOW,
+        path: displayPath(entry.path))
+      return MadeFile(file, isOwnerDone: false, isModeDone: false)
+    }
+    let isPlain = planned.placement.isNew && !planned.mayInherit
+    let isOwnerDone = isPlain && run.ownership.isDefault(run.ownership.owner(of: entry))
+    let isModeDone = isOwnerDone && run.ownership.survivesCreation(entry.mode)
+    let file = try NewEntry.open(
+      at: parent.descriptor, making: planned, run, flags: O_WRONLY,
+      mode: isModeDone ? entry.mode : 0o600)
+    return MadeFile(file, isOwnerDone: isOwnerDone, isModeDone: isModeDone)
+  }
+
+  /// Writes a file that needs no container.
+  private func fill(_ planned: PlannedEntry, _ made: MadeFile) -> RestoredIdentity? {
+    do throws(DiskError) {
+      if !planned.placement.isNew { try cut(planned, made.descriptor) }
+      if case .inline(let bytes) = planned.entry.content {
+        try write(bytes, to: made.descriptor, planned.entry.path)
+      } else if planned.entry.size > 0, planned.placement.isNew {
+        try FileCalls.truncate(
+          made.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
+      }
+      return try complete(planned, made)
+    } catch {
+      run.stopIfTargets(error)
+      FileCompletion.giveUp(planned, isMade: true, error.description, run)
+      return nil
+    }
+  }
+
+  /// Gives a written file its metadata and closes it.
+  func complete(
+    _ planned: PlannedEntry, _ made: MadeFile
+  ) throws(DiskError) -> RestoredIdentity? {
+    let identity = try FileCompletion.complete(
+      planned, made.descriptor, isOwnerDone: made.isOwnerDone, isModeDone: made.isModeDone, run)
+    try made.close(path: displayPath(planned.entry.path))
+    return identity
+  }
+
+  private mutating func makeOther(_ planned: PlannedEntry) {
     var isMade = planned.isMade
     do throws(DiskError) {
-      if case .keep = planned.placement { return try keep(planned) }
-      if planned.entry.kind == .file {
-        let made = try make(file: planned)
-        isMade = true
-        if !planned.placement.isNew { try cut(planned, made.file.descriptor) }
-        if case .inline(let bytes) = planned.entry.content {
-          try write(bytes, to: made.file.descriptor, planned.entry.path)
-        } else if planned.entry.size > 0, planned.placement.isNew {
-          try FileCalls.truncate(
-            made.file.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
-        }
-        return try complete(planned, made)
-      }
       try makeOther(planned, isMade: &isMade)
     } catch {
       let isDevice = [.characterDevice, .blockDevice].contains(planned.entry.kind)
@@ -50,37 +133,6 @@ struct PlainStage {
         FileCompletion.giveUp(planned, isMade: isMade, error.description, run)
       }
     }
-    return nil
-  }
-
-  /// Makes a regular file, or opens it where it was made when it was planned.
-  mutating func make(file planned: PlannedEntry) throws(DiskError) -> MadeFile {
-    let entry = planned.entry
-    let parent = try handle(planned.directory)
-    if planned.isMade {
-      let file = try FileCalls.open(
-        at: parent.descriptor, planned.makingName, flags: O_WRONLY | O_NOFOLLOW,
-        path: displayPath(entry.path))
-      return MadeFile(file: file, isOwnerDone: false, isModeDone: false)
-    }
-    let isPlain = planned.placement.isNew && !planned.mayInherit
-    let isOwnerDone = isPlain && run.ownership.isDefault(run.ownership.owner(of: entry))
-    let isModeDone = isOwnerDone && run.ownership.survivesCreation(entry.mode)
-    let file = try NewEntry.open(
-      at: parent.descriptor, making: planned, run, flags: O_WRONLY,
-      mode: isModeDone ? entry.mode : 0o600)
-    return MadeFile(file: file, isOwnerDone: isOwnerDone, isModeDone: isModeDone)
-  }
-
-  /// Gives a written file its metadata and closes it.
-  func complete(
-    _ planned: PlannedEntry, _ made: consuming MadeFile
-  ) throws(DiskError) -> RestoredIdentity? {
-    let identity = try FileCompletion.complete(
-      planned, made.file.descriptor, isOwnerDone: made.isOwnerDone, isModeDone: made.isModeDone,
-      run)
-    try made.file.close(path: displayPath(planned.entry.path))
-    return identity
   }
 
   private mutating func makeOther(
@@ -115,7 +167,19 @@ struct PlainStage {
   }
 
   /// What is there already gets its metadata.
-  private mutating func keep(_ planned: PlannedEntry) throws(DiskError) -> RestoredIdentity? {
+  private mutating func keep(_ planned: PlannedEntry) -> RestoredIdentity? {
+    do throws(DiskError) {
+      return try complete(there: planned)
+    } catch {
+      run.stopIfTargets(error)
+      FileCompletion.giveUp(planned, isMade: planned.isMade, error.description, run)
+      return nil
+    }
+  }
+
+  private mutating func complete(
+    there planned: PlannedEntry
+  ) throws(DiskError) -> RestoredIdentity? {
     let entry = planned.entry
     let parent = try handle(planned.directory)
     let name = lastName(of: entry.path)

@@ -4,8 +4,9 @@ import Synchronization
 
 /// A restore, stage by stage, in the order of the data:
 ///
-///     manifest -> ManifestWalk -> PlanStage -> [RestoreWindow] -> ContentStage on every core
-///       (read blocks, decode, verify, write; PlainStage for what needs no container)
+///     manifest -> ManifestWalk -> PlanStage -> [RestoreWindow] -> UnitReader
+///       -> ContentStage on every core (decode, verify, write; PlainStage for what needs no
+///       container)
 ///       -> LinkStage -> DirectoryStage -> IdentityStage
 ///       -> VerifyStage and ExtentCountStage, where they are asked for
 ///
@@ -104,11 +105,14 @@ package struct RestorePipeline {
     var directories = DirectoryStage(run: run)
     let links = LinkStage(run: run)
     let recorder = IdentityStage(run: run, options.identityCatalogue, target: options.target)
+    let buffers = UnitReader.makeBuffers(threads: run.threads)
     while let window = windows.pop() {
+      let reader = UnitReader(window, run, buffers)
       let behind = WriteBehind(window, run)
-      WorkerThreads.run(count: max(1, options.threads), name: "muninn-restore") { _ in
-        ContentStage(window, run, behind).work()
+      WorkerThreads.run(count: run.threads, name: "muninn-restore") { _ in
+        ContentStage(window, run, reader, behind).work()
       }
+      reader.end()
       behind.end()
       try run.checkStopped()
       run.containersRead.add(UInt64(window.containers.count), ordering: .relaxed)

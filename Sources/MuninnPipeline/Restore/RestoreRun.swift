@@ -26,6 +26,7 @@ final class RestoreRun: Sendable {
   let links = LinkGroups()
   let openFiles = HandleCache(capacity: 256)
   let direct = DirectFiles()
+  let creation: CreationTurn
   let rule: ExistingRule
   let threads: Int
   let defragments: Bool
@@ -60,6 +61,7 @@ final class RestoreRun: Sendable {
   ) {
     rule = ExistingRule(options)
     threads = max(1, options.threads)
+    creation = CreationTurn(below: tree.root.descriptor, threads: threads)
     deletesOthers = options.deletesOthers && options.overwrite != nil
     makesDevices = options.makesDevices
     self.foldsCase = foldsCase
