@@ -20,6 +20,26 @@ import Testing
     }
   }
 
+  /// What is read once is in the page cache afterwards as it was before: all of it or nothing.
+  @Test(arguments: [true, false])
+  func whatIsReadOnceLeavesTheCacheAsItWas(isCached: Bool) throws {
+    let directory = try TemporaryDirectory()
+    let storage = try LocalStorage(path: directory.path, create: false)
+    let bytes = [UInt8](repeating: 7, count: 1 << 20)
+    _ = try storage.putIfAbsent("containers/aa/x", bytes)
+    let file = try FileCalls.openForReading(
+      at: AT_FDCWD, directory.file("containers/aa/x"), path: "x")
+    FileCalls.dropPages(of: file.descriptor, at: 0, count: 0)
+    // Memory file systems drop nothing.
+    guard FileCalls.cachedPages(of: file.descriptor) == 0 else { return }
+    let buffer = Buffer(capacity: bytes.count)
+    if isCached { _ = try storage.read("containers/aa/x", at: 0, into: buffer.bytes) }
+    #expect(try storage.readOnce("containers/aa/x", at: 0, into: buffer.bytes) == bytes.count)
+    #expect(buffer.bytes.elementsEqual(bytes))
+    let pages = FileCalls.cachedPages(of: file.descriptor)
+    #expect(pages == (isCached ? UInt64(bytes.count / Buffer.alignment) : 0))
+  }
+
   @Test func openingWritesNothing() throws {
     let directory = try TemporaryDirectory()
     let storage = try LocalStorage(path: directory.path, create: false)

@@ -82,6 +82,10 @@ private func checkRangedReads(_ storage: any Storage) throws {
     let expected = bytes[offset...].prefix(count)
     try require(got == expected.count, "count at \(offset)")
     try require(part.prefix(got).elementsEqual(expected), "bytes at \(offset)")
+    part.initializeMemory(as: UInt8.self, repeating: 0)
+    let once = try storage.readOnce("containers/a3/x", at: UInt64(offset), into: part)
+    try require(once == got, "count at \(offset), read once")
+    try require(part.prefix(got).elementsEqual(expected), "bytes at \(offset), read once")
   }
   let beyond = try storage.read("containers/a3/x", at: 1 << 40, into: buffer.bytes)
   try require(beyond == 0, "nothing lies beyond the end")

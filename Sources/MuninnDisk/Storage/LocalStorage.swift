@@ -56,12 +56,35 @@ package final class LocalStorage: Storage {
   package func read(
     _ name: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(DiskError) -> Int {
-    let entry = try descriptors.entry(for: name) { () throws(DiskError) -> OpenObject in
+    let entry = try entry(for: name)
+    // The cache may let go of it meanwhile, which would close it.
+    defer { withExtendedLifetime(entry) {} }
+    return try FileCalls.read(
+      entry.object.descriptor, at: offset, into: buffer, path: path(of: name))
+  }
+
+  /// Memory that is given up at once is what the next read is given: it need not be fetched anew.
+  package func readOnce(
+    _ name: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(DiskError) -> Int {
+    let entry = try entry(for: name)
+    defer { withExtendedLifetime(entry) {} }
+    let descriptor = entry.object.descriptor
+    let count = UInt64(buffer.count)
+    let cached = FileCalls.cachedPages(of: descriptor, at: offset, count: count)
+    let got = try FileCalls.read(descriptor, at: offset, into: buffer, path: path(of: name))
+    // What the system read ahead of the last time is there as well: less than half.
+    if let cached, cached * 2 * UInt64(Buffer.alignment) < count {
+      FileCalls.dropPages(of: descriptor, at: offset, count: count)
+    }
+    return got
+  }
+
+  private func entry(for name: String) throws(DiskError) -> DescriptorCache.Entry {
+    try descriptors.entry(for: name) { () throws(DiskError) -> OpenObject in
       try ObjectName.check(name, operation: "read")
       return try root.openObject(name)
     }
-    return try FileCalls.read(
-      entry.object.descriptor, at: offset, into: buffer, path: path(of: name))
   }
 
   package func size(of name: String) throws(DiskError) -> UInt64 {

@@ -28,6 +28,11 @@ package protocol Storage: Sendable {
     _ name: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(DiskError) -> Int
 
+  /// The same for what is hardly wanted again: it stays in no cache that it was not in.
+  func readOnce(
+    _ name: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(DiskError) -> Int
+
   /// In bytes.
   func size(of name: String) throws(DiskError) -> UInt64
 
@@ -69,6 +74,10 @@ package protocol Storage: Sendable {
 }
 
 extension Storage {
+  package func readOnce(
+    _ name: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(DiskError) -> Int { try read(name, at: offset, into: buffer) }
+
   package func list(_ prefix: String, after name: String) throws(DiskError) -> [StoredObject] {
     let objects = try list(prefix)
     return objects.filter { $0.name > name }

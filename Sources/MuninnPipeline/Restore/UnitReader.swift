@@ -98,9 +98,17 @@ final class UnitReader: Sendable {
     }
     let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<count])
     let name = ObjectName.container(container.id)
-    let got = (try? run.store.storage.read(name, at: start, into: target)) ?? 0
-    run.containerBytesRead.add(UInt64(got), ordering: .relaxed)
-    return Frames(unit: number, count: got, buffer: buffer)
+    let storage = run.store.storage
+    // What goes past the page cache on its way out leaves nothing there on its way in either.
+    let isForDirect = window.extents[unit.extents].first.map {
+      run.direct.isFor(window.entries[Int($0.entry)].entry)
+    }
+    let got =
+      isForDirect == true
+      ? try? storage.readOnce(name, at: start, into: target)
+      : try? storage.read(name, at: start, into: target)
+    run.containerBytesRead.add(UInt64(got ?? 0), ordering: .relaxed)
+    return Frames(unit: number, count: got ?? 0, buffer: buffer)
   }
 }
 
