@@ -91,21 +91,24 @@ struct EndToEndMeasurement {
       add("write and sync", result.bytesStored, isDisk: true)
     case .restore, .defragmentingRestore, .check:
       stages.append(StageShare(machine.restore.readCached, amount: result.bytesRead))
-      if let disk = machine.restore.readDisk {
+      // Where all files are large, reading is measured together with writing.
+      let target = machine.restore.target
+      let isRestore = result.name != EndToEnd.Operation.check.rawValue
+      let both = isRestore && target.largeShare > 0.99 ? target.largeAndCompanion : nil
+      if let disk = machine.restore.readDisk, both == nil {
         stages.append(StageShare(disk, amount: result.bytesRead, isDisk: true))
       }
       stages.append(StageShare(machine.restore.decompress, amount: result.dataBytes))
       // A check asks the whole identity of a chunk, a restore its keyed fingerprint alone.
       add("fingerprint", result.dataBytes)
-      if result.name == EndToEnd.Operation.check.rawValue {
+      if !isRestore {
         add("tag", result.dataBytes)
       } else {
-        let target = machine.restore.target
         let large = UInt64(Double(result.dataBytes) * target.largeShare)
         if let small = target.small {
           stages.append(StageShare(small, amount: result.dataBytes - large))
         }
-        if let writing = target.large {
+        if let writing = both ?? target.large {
           stages.append(StageShare(writing, amount: large, isDisk: true))
         }
       }

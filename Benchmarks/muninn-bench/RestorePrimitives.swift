@@ -20,7 +20,9 @@ struct RestorePrimitives {
     let decompress: Measurement
     let target: TargetPrimitives.Result
     var all: [Measurement] {
-      [readCached, readDisk, decompress, target.small, target.large].compactMap { $0 }
+      [
+        readCached, readDisk, decompress, target.small, target.large, target.largeAndCompanion,
+      ].compactMap { $0 }
     }
   }
 
@@ -31,8 +33,39 @@ struct RestorePrimitives {
       readDisk: readsDisk ? reading("read repository, disk", objects, dropping: true) : nil,
       decompress: decompressing(sample),
       target: try TargetPrimitives(
-        source: source, scratch: scratch, threads: threads, runs: runs
+        source: source, scratch: scratch, threads: threads, runs: runs,
+        companion: readsDisk ? reading(objects) : nil
       ).measure())
+  }
+
+  /// A restore reads the repository while it writes, often from the same disk: how much of its
+  /// throughput either has then is measured, not reckoned.
+  private func reading(_ objects: [SourceFiles.Entry]) -> TargetPrimitives.Companion {
+    let threads = threads
+    return TargetPrimitives.Companion(
+      prepare: { PageCache.drop(objects.map(\.path)) },
+      run: { share in
+        let wanted = Double(objects.reduce(0) { $0 + $1.size }) * share
+        var count = 0
+        var byteCount = 0.0
+        while count < objects.count, byteCount < wanted {
+          byteCount += Double(objects[count].size)
+          count += 1
+        }
+        Self.read(objects.prefix(count), threads: threads)
+      })
+  }
+
+  private static func read(_ objects: ArraySlice<SourceFiles.Entry>, threads: Int) {
+    let next = Atomic<Int>(0)
+    WorkerThreads.run(count: threads, name: "read") { _ in
+      let buffer = Buffer(capacity: 1 << 20)
+      while true {
+        let index = next.add(1, ordering: .relaxed).oldValue
+        guard index < objects.count else { break }
+        FileReading.whole(objects[index].path, into: buffer.bytes)
+      }
+    }
   }
 
   private func reading(
@@ -43,15 +76,7 @@ struct RestorePrimitives {
       name, runs: runs, threads: threads,
       before: { if dropping { PageCache.drop(objects.map(\.path)) } },
       {
-        let next = Atomic<Int>(0)
-        WorkerThreads.run(count: threads, name: "read") { _ in
-          let buffer = Buffer(capacity: 1 << 20)
-          while true {
-            let index = next.add(1, ordering: .relaxed).oldValue
-            guard index < objects.count else { break }
-            FileReading.whole(objects[index].path, into: buffer.bytes)
-          }
-        }
+        Self.read(objects[...], threads: threads)
         let bytes = Int(sizes.reduce(0, +))
         return (bytes, UInt64(bytes))
       })

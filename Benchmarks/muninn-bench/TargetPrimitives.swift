@@ -12,6 +12,14 @@ struct TargetPrimitives {
   let runs: Int
   /// Of a larger tree only every so manieth file is made, so that it comes to about this.
   var createdBytes: UInt64 = 512 << 20
+  /// What else the disk does for a restore of large files.
+  var companion: Companion?
+
+  /// Work beside the writing of large files: `run` is given the share of them that is written.
+  struct Companion: Sendable {
+    let prepare: @Sendable () -> Void
+    let run: @Sendable (_ share: Double) -> Void
+  }
 
   /// From here on a file is large, as for a restore.
   static let leastLargeByteCount: UInt64 = 8 << 20
@@ -21,6 +29,8 @@ struct TargetPrimitives {
     /// In content bytes of the tree, so that small files make it slow. Nil where there are none.
     let small: Measurement?
     let large: Measurement?
+    /// The same beside the companion, where there is one: until both are done.
+    let largeAndCompanion: Measurement?
     /// Of the tree's content what lies in large files.
     let largeShare: Double
   }
@@ -31,14 +41,19 @@ struct TargetPrimitives {
     var large: [SourceFiles.Entry] = []
     var smallByteCount: UInt64 = 0
     var largeByteCount: UInt64 = 0
+    /// Of all large files of the tree.
+    var largeTotal: UInt64 = 0
   }
 
   func measure() throws -> Result {
     let plan = try planned()
     let whole = Double(max(1, plan.smallByteCount + plan.largeByteCount))
+    let hasLarge = !plan.large.isEmpty
     return Result(
       small: plan.small.isEmpty ? nil : try making("create, write and sync files", plan, small),
-      large: plan.large.isEmpty ? nil : try making("write large files directly", plan, large),
+      large: hasLarge ? try making("write large files directly", plan, large) : nil,
+      largeAndCompanion: hasLarge && companion != nil
+        ? try making("read repository beside writing", plan, beside: companion, large) : nil,
       largeShare: Double(plan.largeByteCount) / whole)
   }
 
@@ -51,10 +66,12 @@ struct TargetPrimitives {
       let below = path == source ? "/file" : String(path.dropFirst(source.count))
       if status.kind == .directory { plan.directories.append(below) }
       guard status.kind == .file else { return }
+      // Holes stay holes.
+      let whole = min(status.size, status.blocks512 * 512)
+      if status.size >= Self.leastLargeByteCount { plan.largeTotal += whole }
       number += 1
       guard (number - 1) % step == 0 else { return }
-      // Holes stay holes.
-      let size = min(status.size, status.blocks512 * 512, createdBytes)
+      let size = min(whole, createdBytes)
       if status.size >= Self.leastLargeByteCount {
         let pages = size / UInt64(Buffer.alignment) * UInt64(Buffer.alignment)
         plan.large.append(SourceFiles.Entry(path: below, size: pages))
@@ -68,8 +85,10 @@ struct TargetPrimitives {
   }
 
   private func making(
-    _ name: String, _ plan: Plan, _ make: (Plan, _ root: String, SharedBytes) throws -> UInt64
+    _ name: String, _ plan: Plan, beside companion: Companion? = nil,
+    _ make: (Plan, _ root: String, SharedBytes) throws -> UInt64
   ) throws -> Measurement {
+    let share = Double(plan.largeByteCount) / Double(max(1, plan.largeTotal))
     let piece = SharedBytes(inHugePages: Self.pieceByteCount)
     GeneratedData.fill(piece.storage.bytes, seed: 11, compressible: 0)
     var target = ""
@@ -78,12 +97,17 @@ struct TargetPrimitives {
       // The trees stay until the end, as in `EndToEnd`.
       before: {
         target = try Scratch(below: scratch.path).path
+        companion?.prepare()
         try sync(target)
       },
       {
         for directory in plan.directories { mkdir(target + directory, 0o755) }
+        let other = companion.map { companion in
+          WorkerThread.start(name: "beside") { companion.run(share) }
+        }
         let byteCount = try make(plan, target, piece)
         try sync(target)
+        other?.join()
         return (Int(byteCount), byteCount)
       })
   }
