@@ -132,15 +132,12 @@ struct ContainerMeasurements {
     _ containers: [Identifier], of path: String, verifies: Bool
   ) throws -> (amount: Int, hash: UInt64) {
     let store = try Store.open(in: try LocalStorage(path: path, create: false))
-    let next = Atomic<Int>(0)
     let bytes = Atomic<Int>(0)
     let hash = Atomic<UInt64>(0)
     let failure = Mutex<StoreError?>(nil)
-    WorkerThreads.run(count: threads, name: "read") { _ in
+    WorkerThreads.deal(containers.count, to: threads, name: "read") { next in
       do throws(StoreError) {
-        while true {
-          let index = next.add(1, ordering: .relaxed).oldValue
-          guard index < containers.count else { break }
+        while let index = next() {
           let read = try Self.read(containers[index], of: store, verifies: verifies)
           bytes.add(read.bytes, ordering: .relaxed)
           hash.bitwiseXor(read.hash, ordering: .relaxed)

@@ -7,13 +7,10 @@ import Synchronization
 enum ContentHash {
   static func of(_ root: String, threads: Int) throws -> String {
     let files = try SourceFiles.list(root)
-    let next = Atomic<Int>(0)
     let sum = Atomic<UInt64>(0)
-    WorkerThreads.run(count: threads, name: "hash") { _ in
+    WorkerThreads.deal(files.count, to: threads, name: "hash") { next in
       let buffer = Buffer(capacity: 1 << 20)
-      while true {
-        let index = next.add(1, ordering: .relaxed).oldValue
-        guard index < files.count else { break }
+      while let index = next() {
         let name = Array(files[index].path.utf8.dropFirst(root.utf8.count))
         let mixed = hash(files[index].path, name, buffer.bytes)
         sum.bitwiseXor(mixed, ordering: .relaxed)

@@ -34,13 +34,15 @@ struct RestorePrimitives {
       decompress: decompressing(sample),
       target: try TargetPrimitives(
         source: source, scratch: scratch, threads: threads, runs: runs,
-        companion: readsDisk ? reading(objects) : nil
+        companion: readsDisk ? companion(reading: objects) : nil
       ).measure())
   }
 
   /// A restore reads the repository while it writes, often from the same disk: how much of its
   /// throughput either has then is measured, not reckoned.
-  private func reading(_ objects: [SourceFiles.Entry]) -> TargetPrimitives.Companion {
+  private func companion(
+    reading objects: [SourceFiles.Entry]
+  ) -> TargetPrimitives.Companion {
     let threads = threads
     return TargetPrimitives.Companion(
       prepare: { PageCache.drop(objects.map(\.path)) },
@@ -52,32 +54,18 @@ struct RestorePrimitives {
           byteCount += Double(objects[count].size)
           count += 1
         }
-        Self.read(objects.prefix(count), threads: threads)
+        FileReading.all(objects.prefix(count), threads: threads)
       })
-  }
-
-  private static func read(_ objects: ArraySlice<SourceFiles.Entry>, threads: Int) {
-    let next = Atomic<Int>(0)
-    WorkerThreads.run(count: threads, name: "read") { _ in
-      let buffer = Buffer(capacity: 1 << 20)
-      while true {
-        let index = next.add(1, ordering: .relaxed).oldValue
-        guard index < objects.count else { break }
-        FileReading.whole(objects[index].path, into: buffer.bytes)
-      }
-    }
   }
 
   private func reading(
     _ name: String, _ objects: [SourceFiles.Entry], dropping: Bool
   ) -> Measurement {
-    let sizes = objects.map(\.size)
-    return Timing.throughput(
+    Timing.throughput(
       name, runs: runs, threads: threads,
       before: { if dropping { PageCache.drop(objects.map(\.path)) } },
       {
-        Self.read(objects[...], threads: threads)
-        let bytes = Int(sizes.reduce(0, +))
+        let bytes = FileReading.all(objects, threads: threads)
         return (bytes, UInt64(bytes))
       })
   }
@@ -97,13 +85,10 @@ struct RestorePrimitives {
     }
     let all = blocks
     return Timing.throughput("decompress", runs: runs, threads: threads) {
-      let next = Atomic<Int>(0)
       let good = Atomic<UInt64>(0)
-      WorkerThreads.run(count: threads, name: "kernel") { _ in
+      WorkerThreads.deal(all.count, to: threads, name: "kernel") { next in
         let back = Buffer(capacity: size)
-        while true {
-          let index = next.add(1, ordering: .relaxed).oldValue
-          guard index < all.count else { break }
+        while let index = next() {
           let block = all[index]
           if block.isPlain {
             back.bytes.copyBytes(from: block.stored)
@@ -124,6 +109,21 @@ struct RestorePrimitives {
 
 /// Plain reading, with nothing of the engine in it.
 enum FileReading {
+  /// Reads all files, on all threads at once; returns their bytes.
+  @discardableResult
+  static func all(_ files: some RandomAccessCollection<SourceFiles.Entry>, threads: Int) -> Int {
+    let files = Array(files)
+    let sum = Atomic<Int>(0)
+    WorkerThreads.deal(files.count, to: threads, name: "read") { next in
+      let buffer = Buffer(capacity: 1 << 20)
+      while let index = next() {
+        let count = whole(files[index].path, into: buffer.bytes)
+        sum.add(count, ordering: .relaxed)
+      }
+    }
+    return sum.load(ordering: .relaxed)
+  }
+
   /// Reads a file front to back into one buffer again and again; returns its bytes.
   @discardableResult
   static func whole(_ path: String, into buffer: UnsafeMutableRawBufferPointer) -> Int {

@@ -92,30 +92,14 @@ struct Roofline {
   private func reading(
     _ name: String, _ files: [SourceFiles.Entry], dropping: Bool
   ) -> Measurement {
-    if !dropping { _ = readAll(files) }
+    if !dropping { FileReading.all(files, threads: threads) }
     return Timing.throughput(
       name, runs: runs, threads: threads,
       before: { if dropping { PageCache.drop(files.map(\.path)) } },
       {
-        let bytes = readAll(files)
+        let bytes = FileReading.all(files, threads: threads)
         return (bytes, UInt64(bytes))
       })
-  }
-
-  private func readAll(_ files: [SourceFiles.Entry]) -> Int {
-    let next = Atomic<Int>(0)
-    let sum = Atomic<Int>(0)
-    WorkerThreads.run(count: threads, name: "read") { _ in
-      let buffer = Buffer(capacity: 1 << 20)
-      var mine = 0
-      while true {
-        let index = next.add(1, ordering: .relaxed).oldValue
-        guard index < files.count else { break }
-        mine += FileReading.whole(files[index].path, into: buffer.bytes)
-      }
-      sum.add(mine, ordering: .relaxed)
-    }
-    return sum.load(ordering: .relaxed)
   }
 
   private func kernelStages(_ sample: SharedBytes, pieceBytes: Int) throws -> [Measurement] {

@@ -117,16 +117,13 @@ struct TargetPrimitives {
     try FileCalls.syncFileSystem(of: directory.descriptor, path: path)
   }
 
-  /// Deals `0..<count` out to the threads, one after the other.
+  /// Deals `0..<count` out to the threads; throws where any of it failed.
   private func deal(
     _ count: Int, in root: String, _ body: @Sendable (Int) throws -> Void
   ) throws {
-    let next = Atomic<Int>(0)
     let failures = Atomic<Int>(0)
-    WorkerThreads.run(count: threads, name: "make") { _ in
-      while true {
-        let index = next.add(1, ordering: .relaxed).oldValue
-        guard index < count else { break }
+    WorkerThreads.deal(count, to: threads, name: "make") { next in
+      while let index = next() {
         if (try? body(index)) == nil { failures.add(1, ordering: .relaxed) }
       }
     }

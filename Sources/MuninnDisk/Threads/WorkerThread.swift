@@ -1,5 +1,6 @@
 import CMuninnSystem
 import Glibc
+import Synchronization
 
 /// One named thread of the operating system: blocking work belongs here, never on Swift's
 /// cooperative pool.
@@ -78,6 +79,21 @@ package struct WorkerThreads: ~Copyable {
         WorkerThread.start(name: count > 1 ? "\(name)-\(index)" : name) { body(index) }
       }
       for thread in threads { thread.join() }
+    }
+  }
+
+  /// Deals `0..<count` out to threads: each runs `body`, whose argument returns the next number
+  /// that nobody has, and nil when there is none. Returns when all ended.
+  package static func deal(
+    _ count: Int, to threads: Int, name: String,
+    _ body: @Sendable (_ next: () -> Int?) -> Void
+  ) {
+    let dealt = Atomic<Int>(0)
+    run(count: threads, name: name) { _ in
+      body {
+        let number = dealt.add(1, ordering: .relaxed).oldValue
+        return number < count ? number : nil
+      }
     }
   }
 }

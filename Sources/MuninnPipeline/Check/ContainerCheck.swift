@@ -55,13 +55,10 @@ struct ContainerCheck {
   func run(
     _ containers: [ContainerRecord], reading: @Sendable (ContainerRecord) -> ContainerReading
   ) -> ContainerDamage {
-    let next = Atomic<Int>(0)
     let read = Atomic<UInt64>(0)
     let damage = Monitor(ContainerDamage())
-    WorkerThreads.run(count: threads, name: "muninn-check") { _ in
-      while !cancellation.isCancelled, !isOver(read.load(ordering: .relaxed)) {
-        let at = next.add(1, ordering: .relaxed).oldValue
-        guard at < containers.count else { return }
+    WorkerThreads.deal(containers.count, to: threads, name: "muninn-check") { next in
+      while !cancellation.isCancelled, !isOver(read.load(ordering: .relaxed)), let at = next() {
         let reading = reading(containers[at])
         var found = check(containers[at], reading)
         if reading != .directory, !cancellation.isCancelled {

@@ -1,6 +1,5 @@
 internal import MuninnDisk
 package import MuninnFormat
-internal import Synchronization
 
 extension Store {
   /// Opens at once so many containers at most.
@@ -14,13 +13,9 @@ extension Store {
     let missing = wanted.filter { containers.container($0) == nil && mayBeLive($0) }
     guard missing.count > 1 else { return }
     let ids = Array(missing.prefix(Store.openAheadCount))
-    let next = Atomic<Int>(0)
-    WorkerThreads.run(count: min(Store.openAheadThreadCount, ids.count), name: "muninn-open") { _ in
-      while true {
-        let at = next.add(1, ordering: .relaxed).oldValue
-        guard at < ids.count else { return }
-        _ = try? container(ids[at])
-      }
+    let threads = min(Store.openAheadThreadCount, ids.count)
+    WorkerThreads.deal(ids.count, to: threads, name: "muninn-open") { next in
+      while let at = next() { _ = try? container(ids[at]) }
     }
   }
 }

@@ -1,6 +1,5 @@
 package import MuninnDisk
 package import MuninnFormat
-internal import Synchronization
 
 /// What is copied out of some containers, and in what order it is to lie.
 package struct RepackPlan: Sendable {
@@ -89,11 +88,9 @@ package struct ContainerRepack {
     let work = RepackWork(plan: plan, store: store)
     let failure = Monitor<StoreError?>(nil)
     let slices = slices(of: plan)
-    let next = Atomic<Int>(0)
-    WorkerThreads.run(count: min(threads, max(1, slices.count)), name: "muninn-repack") { _ in
-      while failure.withLock({ $0 == nil }) {
-        let at = next.add(1, ordering: .relaxed).oldValue
-        guard at < slices.count else { return }
+    let workers = min(threads, max(1, slices.count))
+    WorkerThreads.deal(slices.count, to: workers, name: "muninn-repack") { next in
+      while failure.withLock({ $0 == nil }), let at = next() {
         do throws(StoreError) { try copy(slices[at], work, session) } catch {
           failure.withLock { $0 = $0 ?? error }
         }
