@@ -114,10 +114,7 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
       try writeBuffered(Self.writeByteCount, to: file)
       return
     }
-    if let failed = flight.withLock({ $0.failure }) {
-      failure = failed
-      throw failed
-    }
+    try checkFlight()
     let (full, descriptor, offset) = (piece, file.descriptor, written)
     written += UInt64(buffered)
     buffered = 0
@@ -153,16 +150,20 @@ final class LocalObjectWriter: ObjectWriter, @unchecked Sendable {
     }
   }
 
+  /// Throws what went wrong with a write that has ended.
+  private func checkFlight() throws(DiskError) {
+    try keeping { () throws(DiskError) in
+      if let failed = flight.withLock({ $0.failure }) { throw failed }
+    }
+  }
+
   private func waitForFlight() { flight.wait(until: { $0.underWay == 0 }) }
 
   /// Waits for the writes under way, and throws what went wrong with one of them.
   private func settleFlight() throws(DiskError) {
     guard isDirect else { return }
-    let failed = flight.wait(until: { $0.underWay == 0 }, then: { $0.failure })
-    if let failed {
-      failure = failed
-      throw failed
-    }
+    waitForFlight()
+    try checkFlight()
     if !storage.directWriting.isEnabled { leaveDirect() }
   }
 

@@ -131,31 +131,18 @@ final class ContentStage {
     plain.make(files: whole.map(\.entry), of: window)
     for (file, made) in zip(whole, plain.made) {
       guard let made else { continue }
-      keep(write(window.entries[file.entry], file.extents, to: made))
+      let planned = window.entries[file.entry]
+      let identity = plain.fill(planned, made) { () throws(DiskError) in
+        var end: UInt64 = 0
+        try eachStretch(file.extents) { (stretch) throws(DiskError) in
+          try write(stretch, to: made.descriptor, planned.entry.path)
+          end = stretch.offset + UInt64(stretch.bytes.count)
+        }
+        return end
+      }
+      keep(identity)
     }
     whole.removeAll(keepingCapacity: true)
-  }
-
-  private func write(
-    _ planned: PlannedEntry, _ range: Range<Int>, to made: MadeFile
-  ) -> RestoredIdentity? {
-    do throws(DiskError) {
-      if !planned.placement.isNew { try plain.cut(planned, made.descriptor) }
-      var end: UInt64 = 0
-      try eachStretch(range) { (stretch) throws(DiskError) in
-        try write(stretch, to: made.descriptor, planned.entry.path)
-        end = stretch.offset + UInt64(stretch.bytes.count)
-      }
-      if end < planned.entry.size, planned.placement.isNew {
-        try FileCalls.truncate(
-          made.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
-      }
-      return try plain.complete(planned, made)
-    } catch {
-      run.stopIfTargets(error)
-      FileCompletion.giveUp(planned, isMade: true, error.description, run)
-      return nil
-    }
   }
 
   private func writePart(
@@ -179,8 +166,7 @@ final class ContentStage {
         try write(stretch, to: plain.descriptor, file.planned.entry.path)
       }
     } catch {
-      run.stopIfTargets(error)
-      file.fail(error.description)
+      file.fail(error, run)
     }
   }
 

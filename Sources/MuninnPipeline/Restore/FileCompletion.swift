@@ -52,6 +52,15 @@ enum FileCompletion {
     }
   }
 
+  /// Takes away what was made of an entry, and says why; ends the restore where the error is the
+  /// whole target's.
+  static func giveUp(
+    _ planned: PlannedEntry, isMade: Bool, _ error: DiskError, _ run: RestoreRun
+  ) {
+    run.stopIfTargets(error)
+    giveUp(planned, isMade: isMade, error.description, run)
+  }
+
   /// Takes away what was made of an entry, and says why.
   static func giveUp(
     _ planned: PlannedEntry, isMade: Bool, _ message: String, _ run: RestoreRun

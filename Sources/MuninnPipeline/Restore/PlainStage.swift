@@ -65,8 +65,7 @@ struct PlainStage {
     do throws(DiskError) {
       return try open(planned)
     } catch {
-      run.stopIfTargets(error)
-      FileCompletion.giveUp(planned, isMade: planned.isMade, error.description, run)
+      FileCompletion.giveUp(planned, isMade: planned.isMade, error, run)
       return nil
     }
   }
@@ -91,24 +90,34 @@ struct PlainStage {
 
   /// Writes a file that needs no container.
   private func fill(_ planned: PlannedEntry, _ made: MadeFile) -> RestoredIdentity? {
+    fill(planned, made) { () throws(DiskError) in
+      guard case .inline(let bytes) = planned.entry.content else { return 0 }
+      try write(bytes, to: made.descriptor, planned.entry.path)
+      return UInt64(bytes.count)
+    }
+  }
+
+  /// Has `content` write what a file holds, and completes it. Returns what identity it has now.
+  /// `content` returns where what it wrote ends: the rest is a hole.
+  func fill(
+    _ planned: PlannedEntry, _ made: MadeFile, _ content: () throws(DiskError) -> UInt64
+  ) -> RestoredIdentity? {
     do throws(DiskError) {
       if !planned.placement.isNew { try cut(planned, made.descriptor) }
-      if case .inline(let bytes) = planned.entry.content {
-        try write(bytes, to: made.descriptor, planned.entry.path)
-      } else if planned.entry.size > 0, planned.placement.isNew {
+      let end = try content()
+      if end < planned.entry.size, planned.placement.isNew {
         try FileCalls.truncate(
           made.descriptor, planned.entry.size, path: displayPath(planned.entry.path))
       }
       return try complete(planned, made)
     } catch {
-      run.stopIfTargets(error)
-      FileCompletion.giveUp(planned, isMade: true, error.description, run)
+      FileCompletion.giveUp(planned, isMade: true, error, run)
       return nil
     }
   }
 
   /// Gives a written file its metadata and closes it.
-  func complete(
+  private func complete(
     _ planned: PlannedEntry, _ made: MadeFile
   ) throws(DiskError) -> RestoredIdentity? {
     let identity = try FileCompletion.complete(
@@ -129,8 +138,7 @@ struct PlainStage {
           "device nodes", planned.entry.path,
           "\(error.description); making device nodes takes root: restore as root to have them")
       } else {
-        run.stopIfTargets(error)
-        FileCompletion.giveUp(planned, isMade: isMade, error.description, run)
+        FileCompletion.giveUp(planned, isMade: isMade, error, run)
       }
     }
   }
@@ -171,8 +179,7 @@ struct PlainStage {
     do throws(DiskError) {
       return try complete(there: planned)
     } catch {
-      run.stopIfTargets(error)
-      FileCompletion.giveUp(planned, isMade: planned.isMade, error.description, run)
+      FileCompletion.giveUp(planned, isMade: planned.isMade, error, run)
       return nil
     }
   }
@@ -195,7 +202,7 @@ struct PlainStage {
   }
 
   /// Brings a file that is updated to its size.
-  func cut(_ planned: PlannedEntry, _ descriptor: CInt) throws(DiskError) {
+  private func cut(_ planned: PlannedEntry, _ descriptor: CInt) throws(DiskError) {
     let path = displayPath(planned.entry.path)
     let status = try FileCalls.status(of: descriptor, path: path)
     guard status.kind == .file else {

@@ -109,8 +109,6 @@ final class RestoreWindow: Sendable {
   /// Identities of files that were complete when they were planned.
   let finished: [RestoredIdentity]
 
-  /// The next unit that nobody reads yet.
-  let nextUnit = Atomic<Int>(0)
   /// The next batch of plain entries, or ended file, that no worker took yet.
   let nextTask = Atomic<Int>(0)
   let identities = Monitor<[RestoredIdentity]>([])

@@ -38,6 +38,17 @@ final class SharedFile: Sendable {
   /// The file will not be left in the target; the first reason is reported.
   func fail(_ message: String) { state.withLock { $0.failure = $0.failure ?? message } }
 
+  /// The same; ends the restore where the error is the whole target's.
+  func fail(_ error: DiskError, _ run: RestoreRun) {
+    run.stopIfTargets(error)
+    fail(error.description)
+  }
+
+  /// Whether its space was reserved, and it goes past the page cache.
+  func isWrittenDirectly(_ run: RestoreRun) -> Bool {
+    planned.isMade && run.direct.isFor(planned.entry)
+  }
+
   /// The open file, made by whoever needs it first.
   func handle(_ run: RestoreRun) throws(DiskError) -> Handle {
     try handle(key, run) { (state) throws(DiskError) in
@@ -52,7 +63,7 @@ final class SharedFile: Sendable {
 
   /// The file opened for direct writes; nil where it is not written so.
   func directHandle(_ run: RestoreRun) -> Handle? {
-    guard planned.isMade, run.direct.isFor(planned.entry) else { return nil }
+    guard isWrittenDirectly(run) else { return nil }
     // Without it the file is written through the page cache, and trouble shows there.
     return try? handle(directKey, run) { (_) throws(DiskError) in
       let file = try reopened(run)
@@ -143,8 +154,7 @@ final class SharedFile: Sendable {
         state.withLock { $0.isComplete = true }
         return identity
       } catch {
-        run.stopIfTargets(error)
-        fail(error.description)
+        fail(error, run)
       }
     }
     giveUp(run)

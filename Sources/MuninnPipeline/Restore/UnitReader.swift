@@ -49,18 +49,18 @@ final class UnitReader: Sendable {
     self.read = read
     let count = min((run.threads + 1) / 2, UnitReader.maximumReaderCount, window.units.count)
     if count == 0 { read.close() }
-    let readersLeft = Countdown(count)
+    let progress = Progress(readers: count)
     readers = (0..<count).map { _ in
       WorkerThread.start(name: "muninn-read") {
         while !run.shouldStop, let buffer = buffers.pop() {
-          let next = window.nextUnit.add(1, ordering: .relaxed).oldValue
+          let next = progress.nextUnit.add(1, ordering: .relaxed).oldValue
           guard next < window.units.count else {
             _ = buffers.push(buffer)
             break
           }
           _ = read.push(UnitReader.frames(of: next, in: window, into: buffer, run))
         }
-        if readersLeft.isLast() { read.close() }
+        if progress.endsLast() { read.close() }
       }
     }
   }
@@ -101,7 +101,7 @@ final class UnitReader: Sendable {
     let storage = run.store.storage
     // What goes past the page cache on its way out leaves nothing there on its way in either.
     let isForDirect = window.extents[unit.extents].first.map {
-      run.direct.isFor(window.entries[Int($0.entry)].entry)
+      window.shared[Int($0.entry)]?.isWrittenDirectly(run) == true
     }
     let got =
       isForDirect == true
@@ -112,11 +112,16 @@ final class UnitReader: Sendable {
   }
 }
 
-/// Tells the last of several threads that it is.
-private final class Countdown: Sendable {
-  private let left: Atomic<Int>
+/// What a window's readers share.
+private final class Progress: Sendable {
+  /// The next unit that nobody reads yet.
+  let nextUnit = Atomic<Int>(0)
+  private let readersLeft: Atomic<Int>
 
-  init(_ count: Int) { left = Atomic(count) }
+  init(readers: Int) { readersLeft = Atomic(readers) }
 
-  func isLast() -> Bool { left.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
+  /// A reader ends: whether it is the last one.
+  func endsLast() -> Bool {
+    readersLeft.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
+  }
 }

@@ -35,9 +35,7 @@ final class WriteBehind: Sendable {
   private let writers: [WorkerThread]
 
   init(_ window: RestoreWindow, _ run: RestoreRun) {
-    let isWanted = window.shared.contains { file in
-      file.map { $0.planned.isMade && run.direct.isFor($0.planned.entry) } ?? false
-    }
+    let isWanted = window.shared.contains { $0?.isWrittenDirectly(run) == true }
     // Two units for each thread that decodes, so that one is written while the next is decoded.
     let pieceCount = min(16 * run.threads, 64)
     let filled = BoundedQueue<Piece>(capacity: pieceCount)
@@ -118,8 +116,7 @@ final class WriteBehind: Sendable {
         try FileCalls.write(target.plain.descriptor, at: offset, bytes, path: path())
       }
     } catch {
-      run.stopIfTargets(error)
-      file.fail(error.description)
+      file.fail(error, run)
     }
   }
 }
