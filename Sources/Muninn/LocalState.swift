@@ -45,7 +45,10 @@ struct LocalState: Sendable {
     guard journal.problems.isEmpty else { return }
     guard let storage = try? LocalStorage(path: directory, create: true) else { return }
     let name = "repositories/\(repository)"
-    if !acceptsRollback, let bytes = try? storage.read(name, maximumByteCount: 4096) {
+    let newest = [UInt8]("\(journal.head) \(LocalState.hex(journal.headHash))".utf8)
+    let bytes = try? storage.read(name, maximumByteCount: 4096)
+    if bytes == newest { return }
+    if !acceptsRollback, let bytes {
       let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
       if let first = words.first, let seen = UInt64(first), seen > journal.head {
         // Another process of this machine may have committed and noticed it since `journal` was
@@ -70,10 +73,9 @@ struct LocalState: Sendable {
             "record \(seen) is not the one that this machine has seen: the repository was "
               + "exchanged or altered. If that is meant, accept it with --accept-rollback")
         }
-        if seen == journal.head { return }
       }
     }
-    try? storage.put(name, [UInt8]("\(journal.head) \(LocalState.hex(journal.headHash))".utf8))
+    try? storage.put(name, newest)
   }
 
   /// What this machine remembers of when the repository's containers were read. A file that is lost

@@ -38,4 +38,28 @@ import Testing
     }
     #expect(try await Repository.open(at: location, options: options).snapshots().count == 40)
   }
+
+  /// What is remembered already is not written, and synced, once more: not of an empty repository
+  /// either.
+  @Test func anUnchangedRepositoryIsRememberedOnce() async throws {
+    let scratch = try TemporaryDirectory()
+    let location = scratch.file("repository")
+    let state = scratch.file("state")
+    let options = OpenOptions(stateDirectory: state)
+    _ = try await Repository.create(at: location, open: options)
+    func remembered() throws -> [String: Int] {
+      let directory = state + "/repositories"
+      var inodes: [String: Int] = [:]
+      for name in try FileManager.default.contentsOfDirectory(atPath: directory) {
+        let attributes = try FileManager.default.attributesOfItem(atPath: directory + "/" + name)
+        inodes[name] = attributes[.systemFileNumber] as? Int
+      }
+      return inodes
+    }
+    _ = try await Repository.open(at: location, options: options).snapshots()
+    let first = try remembered()
+    #expect(first.count == 1)
+    _ = try await Repository.open(at: location, options: options).snapshots()
+    #expect(try remembered() == first)
+  }
 }
