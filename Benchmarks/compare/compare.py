@@ -76,6 +76,7 @@ class Scenario:
         for place in range(len(self.names)):
             name = self.names[(place + self.turn) % len(self.names)]
             subprocess.run(["sync", "-f", self.work], check=True)
+            self.warm()
             tool = self.tools[name]
             result = self.results[name][step] = measured(command(name, tool), tool.environment, self.work)
             print(f"{step:12} {name:12} {result['wall']:8.2f} s", result.get("errors", ""), flush=True)
@@ -83,9 +84,11 @@ class Scenario:
     def bring(self, version: Path) -> None:
         subprocess.run(["rsync", "-a", "--checksum", "--delete", f"{version}/", f"{self.tree}/"], check=True)
         subprocess.run(["sync", "-f", self.work], check=True)
-        # Warm for the first tool as for the last.
-        subprocess.run(f"find '{self.tree}' -type f -print0 | xargs -0 cat >/dev/null", shell=True, check=True)
         time.sleep(1.1)
+
+    def warm(self) -> None:
+        """As warm for each tool as for the others: some (borg) drop what they have read from the page cache."""
+        subprocess.run(f"find '{self.tree}' -type f -print0 | xargs -0 -r cat >/dev/null", shell=True, check=True)
 
     def run(self, versions: list[Path]) -> dict:
         self.step("init", lambda name, tool: tool.init)
