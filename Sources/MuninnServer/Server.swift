@@ -23,7 +23,7 @@ package struct Server {
     if values.keys != nil, identity == nil, !ListenAddress.isLoopback(options.host) {
       logger.warning("API keys cross the network readable: set tls-certificate and tls-key")
     }
-    let lock = try BaseLock(base: base)
+    let lock = try await Blocking.run { () throws(Refusal) in try BaseLock(base: base) }
     let path = ServerCore.databasePath(base: base)
     try PrivateFile.make(path)
     let database = try StateDatabase(path: path)

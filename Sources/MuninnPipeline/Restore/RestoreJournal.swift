@@ -169,18 +169,12 @@ package final class RestoreJournal: Sendable {
     return (file, JournalText.decodeLast(bytes))
   }
 
-  /// Tries for a moment: a process that is just being started holds the locks of who starts it
-  /// until its program runs.
   private static func lock(_ descriptor: CInt, _ path: String) throws(PipelineError) {
-    for _ in 0..<50 {
-      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
-      guard errno == EWOULDBLOCK || errno == EINTR else {
-        throw PipelineError(DiskError(errno: errno, operation: "flock", path: path))
-      }
-      usleep(10_000)
+    guard try fromDisk({ () throws(DiskError) in try FileCalls.lock(descriptor, path: path) })
+    else {
+      throw PipelineError(
+        .busy, "a restore to the same target is running: \(path) is locked", path: path)
     }
-    throw PipelineError(
-      .busy, "a restore to the same target is running: \(path) is locked", path: path)
   }
 }
 
