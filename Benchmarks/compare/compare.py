@@ -5,7 +5,8 @@ Each version is brought into one working tree with rsync, as an upgrade in place
 step, one after the other, in an order that turns by one each time: opening the repository and no more (the derivation
 of keys, which counts with each later step), a first backup, two of the unchanged tree, one of each later version, and a
 restore of the last and of the first version into an empty directory, which is compared with the corpus
-(rsync -aHAXn --checksum). `sync -f` counts with every step. As root all of it lies on a fresh ext4 image.
+(rsync -aHAXn --checksum). The tree is read before each step, and `sync -f` counts with it. As root all of it lies on a
+fresh ext4 image.
 
 Writes PREFIX.json, PREFIX.md and PREFIX.svg. RESTIC, BORG and MUNINN name the programs.
 """
