@@ -47,7 +47,7 @@ final class UnitReader: Sendable {
     self.buffers = buffers
     let read = BoundedQueue<Frames>(capacity: buffers.capacity)
     self.read = read
-    let count = min((run.threads + 1) / 2, UnitReader.maximumReaderCount, window.units.count)
+    let count = min(run.threads, UnitReader.maximumReaderCount, window.units.count)
     if count == 0 { read.close() }
     let progress = Progress(readers: count)
     readers = (0..<count).map { _ in
