@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--versions", type=int, default=1000, help="only the first so many")
     parser.add_argument("--work", default=None, help="where the image lies; the system's temporary directory if not given")
-    parser.add_argument("--image-gb", type=int, default=40, help="sparse: what is written is what it takes")
+    parser.add_argument("--image-gb", type=int, default=40, help="sparse unless written first: it takes what is written")
     parser.add_argument(
         "--written-image", action="store_true", help="write all of the image first; it should fit into memory beside the rest")
     parser.add_argument("--no-restore", action="store_true", help="backups alone")

@@ -54,7 +54,7 @@ struct RestorePrimitives {
           byteCount += Double(objects[count].size)
           count += 1
         }
-        FileReading.all(objects.prefix(count), threads: threads)
+        FileReading.all(Array(objects.prefix(count)), threads: threads)
       })
   }
 
@@ -111,8 +111,7 @@ struct RestorePrimitives {
 enum FileReading {
   /// Reads all files, on all threads at once; returns their bytes.
   @discardableResult
-  static func all(_ files: some RandomAccessCollection<SourceFiles.Entry>, threads: Int) -> Int {
-    let files = Array(files)
+  static func all(_ files: [SourceFiles.Entry], threads: Int) -> Int {
     let sum = Atomic<Int>(0)
     WorkerThreads.deal(files.count, to: threads, name: "read") { next in
       let buffer = Buffer(capacity: 1 << 20)

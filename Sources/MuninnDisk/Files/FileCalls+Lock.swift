@@ -11,13 +11,12 @@ extension FileCalls {
   package static func lock(
     _ descriptor: CInt, path: @autoclosure () -> String
   ) throws(DiskError) -> Bool {
-    for attempt in 0... {
+    for _ in 0..<lockAttempts {
       let result = SystemCall.libc { flock(descriptor, LOCK_EX | LOCK_NB) }
       if result != -CInt(EWOULDBLOCK) {
         try SystemCall.check(result, "flock", path)
         return true
       }
-      if attempt == lockAttempts { break }
       usleep(lockPauseMicroseconds)
     }
     return false

@@ -100,11 +100,9 @@ final class UnitReader: Sendable {
     let name = ObjectName.container(container.id)
     let storage = run.store.storage
     // What goes past the page cache on its way out leaves nothing there on its way in either.
-    let isForDirect = window.extents[unit.extents].first.map {
-      window.shared[Int($0.entry)]?.isWrittenDirectly(run) == true
-    }
+    let file = window.extents[unit.extents].first.flatMap { window.shared[Int($0.entry)] }
     let got =
-      isForDirect == true
+      file?.isWrittenDirectly(run) == true
       ? try? storage.readOnce(name, at: start, into: target)
       : try? storage.read(name, at: start, into: target)
     run.containerBytesRead.add(UInt64(got ?? 0), ordering: .relaxed)
